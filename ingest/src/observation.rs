@@ -1,0 +1,45 @@
+//! One message as it came: topic, bytes, time of receipt, and who sent it.
+
+use bytes::Bytes;
+use model::{GatewayId, PilotId, UnixMillis};
+
+/// Who a connection speaks for.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub enum Identity {
+    /// No login: only on a loopback listener. May speak for any pilot.
+    Anonymous,
+    /// A login or a client certificate, bound to a pilot and optionally to one gateway of it.
+    Login { name: String, pilot: PilotId, gateway: Option<GatewayId> },
+}
+
+impl Identity {
+    /// The login's name, for rejections and logs.
+    pub fn login(&self) -> Option<&str> {
+        match self {
+            Identity::Anonymous => None,
+            Identity::Login { name, .. } => Some(name),
+        }
+    }
+
+    /// Whether it may speak for this gateway of this pilot.
+    pub fn speaks_for(&self, pilot: &str, gateway: &str) -> bool {
+        match self {
+            Identity::Anonymous => true,
+            Identity::Login { pilot: own, gateway: bound, .. } => {
+                own.as_str() == pilot && bound.as_ref().is_none_or(|bound| bound.as_str() == gateway)
+            }
+        }
+    }
+}
+
+/// One message as it came.
+#[derive(Debug, Clone)]
+pub struct Observation {
+    pub topic: String,
+    pub payload: Bytes,
+    pub received_at: UnixMillis,
+    pub qos: u8,
+    pub dup: bool,
+    /// Delivered by a broker as retained: it never takes the time of receipt.
+    pub retained: bool,
+}

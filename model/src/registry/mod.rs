@@ -1,0 +1,269 @@
+//! The registry: one file per pilot that says what it makes, which series it has, its tariffs and its baseline period.
+//!
+//! [`parse`] turns the text of one file into a [`Pilot`]; every mistake names file, line and what would be right. A
+//! [`Registry`] is the set of pilots in force; a bad file never replaces a good one.
+
+mod parse;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use jiff::civil::{Date, Time};
+use jiff::tz::TimeZone;
+
+use crate::programme::Label;
+use crate::{Kind, PilotId, Quantity, Slug, Unit, UnixMillis};
+
+pub use parse::{Mistake, parse_pilot};
+
+/// All pilots in force, by id.
+#[derive(Debug, Clone, Default)]
+pub struct Registry {
+    pub pilots: BTreeMap<PilotId, Arc<Pilot>>,
+}
+
+/// One pilot as its file declares it.
+#[derive(Debug, Clone)]
+pub struct Pilot {
+    pub id: PilotId,
+    pub name: Label,
+    pub enterprise: String,
+    pub region: Slug,
+    pub sector: Slug,
+    pub class: Slug,
+    pub zone_name: String,
+    pub zone: TimeZone,
+    pub programme: Slug,
+    /// Readings before this are refused; never before 2000.
+    pub earliest: UnixMillis,
+    pub pieces: PiecesFrom,
+    /// Foreign topic filters bound to this pilot.
+    pub topics: Vec<String>,
+    pub baseline: DayRange,
+    pub products: Vec<Product>,
+    pub tariffs: Vec<Tariff>,
+    pub restdays: Vec<Date>,
+    pub prices: Vec<Price>,
+    pub indexes: Vec<PriceIndex>,
+    pub charges: Vec<Charge>,
+    pub factors: Vec<FactorOverride>,
+    pub workshops: Vec<Workshop>,
+    pub stops: Vec<Stop>,
+    pub ignores: Vec<Ignore>,
+    pub series: Vec<Series>,
+    /// `[plan.operating_cost] scope`; none = every item the registry declares.
+    pub cost_scope: Option<Vec<String>>,
+    /// Hash of the file's text (xxh3, 64 bit), for change detection.
+    pub content_hash: u64,
+}
+
+/// Who counts finished pieces.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+#[serde(rename_all = "lowercase")]
+pub enum PiecesFrom {
+    Series,
+    Orders,
+}
+
+/// Two civil days, both included, in the pilot's zone.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, serde::Serialize)]
+pub struct DayRange {
+    pub from: Date,
+    pub to: Date,
+}
+
+/// `[[product]]`.
+#[derive(Debug, Clone)]
+pub struct Product {
+    pub id: Arc<str>,
+    pub name: Option<Label>,
+    /// Weight in standardised output; none = 1, assumed.
+    pub weight: Option<f64>,
+}
+
+/// Which days a tariff row is for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum TariffDays {
+    Every,
+    Workday,
+    Restday,
+}
+
+/// `[[tariff]]`: prices by band and the bands' hours of the day. Holds from `from` until the next date's.
+#[derive(Debug, Clone)]
+pub struct Tariff {
+    pub from: Date,
+    /// 1 to 12; empty = every month.
+    pub months: Vec<i8>,
+    pub days: TariffDays,
+    /// CNY per kWh by band, sorted by band.
+    pub bands: BTreeMap<Arc<str>, f64>,
+    /// Local times of day, half-open, on quarter-hours; a span may pass midnight. What is left is the rest band.
+    pub hours: Vec<BandSpan>,
+    /// The band of every hour that no span names.
+    pub rest: Arc<str>,
+}
+
+/// One span of a day in one band.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct BandSpan {
+    pub band: Arc<str>,
+    pub from: Time,
+    /// Exclusive; 00:00 = midnight at the end of the day.
+    pub to: Time,
+}
+
+/// `[[price]]`: what a carrier costs per unit from a day on.
+#[derive(Debug, Clone)]
+pub struct Price {
+    pub carrier: Arc<str>,
+    pub from: Date,
+    /// CNY per canonical unit of the carrier.
+    pub value: f64,
+}
+
+/// `[[index]]`: deflates a cost category.
+#[derive(Debug, Clone)]
+pub struct PriceIndex {
+    pub category: Arc<str>,
+    pub from: Date,
+    pub value: f64,
+}
+
+/// `[[charge]]`: demand, power factor, surcharge; shown in nominal cost only.
+#[derive(Debug, Clone)]
+pub struct Charge {
+    pub kind: String,
+    pub from: Date,
+    pub value: f64,
+}
+
+/// `[[factor]]`: the pilot's own kgce factor of a carrier, per canonical unit of the carrier.
+#[derive(Debug, Clone)]
+pub struct FactorOverride {
+    pub carrier: Arc<str>,
+    pub value: f64,
+    pub source: String,
+}
+
+/// `[[workshop]]`.
+#[derive(Debug, Clone)]
+pub struct Workshop {
+    pub id: Slug,
+    pub name: Label,
+}
+
+/// `[[stop]]`: the plant stood still on purpose; both days included, in the pilot's zone.
+#[derive(Debug, Clone)]
+pub struct Stop {
+    pub from: Date,
+    pub to: Date,
+    pub reason: String,
+}
+
+/// `[[ignore]]`: globs of asset and name whose readings are dropped and counted.
+#[derive(Debug, Clone)]
+pub struct Ignore {
+    pub asset: String,
+    pub name: String,
+}
+
+/// `[[series]]`.
+#[derive(Debug, Clone)]
+pub struct Series {
+    pub asset: Arc<str>,
+    pub name: Arc<str>,
+    pub product: Option<Arc<str>>,
+    pub quantity: Quantity,
+    pub kind: Kind,
+    /// The declared unit: what readings are stored in.
+    pub unit: Unit,
+    /// Dated by `events`; this one holds before the first.
+    pub multiplier: f64,
+    pub rollover: Option<f64>,
+    /// Longest span between neighbours that is covered, in ms. None only for pieces and durations that declare none.
+    pub max_gap_ms: Option<i64>,
+    /// Whether the file says `max_gap` itself.
+    pub declares_max_gap: bool,
+    pub plausible: Option<[f64; 2]>,
+    pub stage: Option<String>,
+    pub band: Option<Arc<str>>,
+    pub part_of: Option<String>,
+    pub workshop: Option<Slug>,
+    pub on_decrease: OnDecrease,
+    pub until: Option<Date>,
+    /// By `at`.
+    pub events: Vec<SeriesEvent>,
+}
+
+/// What a decrease of a counter without rollover and event means.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum OnDecrease {
+    /// The pair contributes nothing and a finding names the event to add.
+    Nothing,
+    /// The counter was reset to 0 and counted on.
+    Reset,
+}
+
+/// `[[event]]`: a dated fact about a series.
+#[derive(Debug, Clone, PartialEq)]
+pub struct SeriesEvent {
+    pub at: UnixMillis,
+    pub what: SeriesEventKind,
+}
+
+/// What happened to a series.
+#[derive(Debug, Clone, PartialEq)]
+pub enum SeriesEventKind {
+    /// `last` is the old meter's last value, `first` the new one's first.
+    MeterSwap { last: f64, first: f64 },
+    /// The register passed its end once between its neighbours.
+    Rollover,
+    /// The multiplier from this instant on.
+    Multiplier(f64),
+}
+
+impl Pilot {
+    /// The series declared with exactly this asset, name and product, else the one declared without a product.
+    ///
+    /// This is the resolution rule of CONTRACT section 2; linear in the series of the pilot, so the hot path keeps an
+    /// index of its own.
+    pub fn resolve(&self, asset: &str, name: &str, product: Option<&str>) -> Option<&Series> {
+        let of = |want: Option<&str>| {
+            let fits = |s: &&Series| &*s.asset == asset && &*s.name == name && s.product.as_deref() == want;
+            self.series.iter().find(fits)
+        };
+        match product {
+            Some(_) => of(product).or_else(|| of(None)),
+            None => of(None).or_else(|| {
+                let mut declared = self.series.iter().filter(|s| &*s.asset == asset && &*s.name == name);
+                let only = declared.next()?;
+                declared.next().is_none().then_some(only)
+            }),
+        }
+    }
+}
+
+/// The registry in force, shared by the doors, the aggregator and the pages; replaced whole on reload.
+#[derive(Debug, Default)]
+pub struct InForce {
+    current: std::sync::RwLock<Arc<Registry>>,
+}
+
+impl InForce {
+    /// Puts a first registry in force.
+    pub fn new(registry: Registry) -> InForce {
+        InForce { current: std::sync::RwLock::new(Arc::new(registry)) }
+    }
+
+    /// The registry in force now. Cheap: one reference count.
+    pub fn get(&self) -> Arc<Registry> {
+        // A poisoned lock still holds a whole registry: replacing is one assignment.
+        Arc::clone(&self.current.read().unwrap_or_else(std::sync::PoisonError::into_inner))
+    }
+
+    /// Puts another one in force.
+    pub fn replace(&self, registry: Registry) {
+        *self.current.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(registry);
+    }
+}
