@@ -1,1 +1,79 @@
-fn main() {}
+//! `cargo xtask test | bench`: the one command that installs what the outer tiers need and runs every tier, and the one
+//! that measures.
+//!
+//! Invariants:
+//! - a tier that cannot run fails; it is never passed over in silence;
+//! - ports are picked free at run time, and nothing is left running.
+
+mod bench;
+mod install;
+
+use std::path::PathBuf;
+use std::process::{Command, ExitCode};
+use std::time::Instant;
+
+use anyhow::{Context, bail};
+
+const USAGE: &str = "usage:
+  cargo xtask test            formatting, lints, all tests of all tiers (installs what they need, as root on Debian)
+  cargo xtask bench [NAME …]  publishes, store, decode, figures; all of them if none is named";
+
+fn main() -> ExitCode {
+    let arguments: Vec<String> = std::env::args().skip(1).collect();
+    let result = match arguments.first().map(String::as_str) {
+        Some("test") => test(),
+        Some("bench") => bench::run_named(&arguments[1..]),
+        Some(_) | None => Err(anyhow::anyhow!(USAGE)),
+    };
+    match result {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(error) => {
+            eprintln!("xtask: {error:#}");
+            ExitCode::FAILURE
+        }
+    }
+}
+
+/// Runs every tier, the cheapest first. The last one's own closing lines end the output.
+fn test() -> anyhow::Result<()> {
+    tier("formatting", cargo(&["fmt", "--all", "--check"]))?;
+    tier("lints", cargo(&["clippy", "--workspace", "--all-targets", "--quiet", "--", "-D", "warnings"]))?;
+    // Targets that plain `cargo test` leaves out are not among `--all-targets`.
+    tier("lints of the process tests", cargo(&["clippy", "--test", "process", "--quiet", "--", "-D", "warnings"]))?;
+    tier("unit, property and simulation tests", cargo(&["test", "--workspace", "--quiet"]))?;
+    let python = install::outer_tools()?;
+    let mut process = cargo(&["test", "--release", "--package", "pilotline", "--test", "process"]);
+    process.env("PILOTLINE_PYTHON", python);
+    tier("process tests: the real binary with real clients", process)
+}
+
+fn tier(name: &str, command: Command) -> anyhow::Result<()> {
+    println!("\n==> {name}");
+    let started = Instant::now();
+    run(command)?;
+    println!("==> {name}: passed in {} s", started.elapsed().as_secs());
+    Ok(())
+}
+
+/// A cargo command at the workspace's root.
+fn cargo(arguments: &[&str]) -> Command {
+    let mut command = Command::new(std::env::var_os("CARGO").unwrap_or_else(|| "cargo".into()));
+    command.args(arguments).current_dir(root());
+    command
+}
+
+fn root() -> PathBuf {
+    let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
+    root.pop();
+    root
+}
+
+/// Runs a command to its end.
+fn run(mut command: Command) -> anyhow::Result<()> {
+    let shown = format!("{command:?}");
+    let status = command.status().with_context(|| format!("failed to start {shown}"))?;
+    if !status.success() {
+        bail!("{shown} ended with {status}");
+    }
+    Ok(())
+}
