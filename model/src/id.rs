@@ -62,12 +62,7 @@ fn check_slug(what: &'static str, id: &str) -> Result<(), IdError> {
     check_id(what, id, SLUG_ALLOWED, |c| matches!(c, 'a'..='z' | '0'..='9'))
 }
 
-fn check_id(
-    what: &'static str,
-    id: &str,
-    allowed: &'static str,
-    first: impl Fn(char) -> bool,
-) -> Result<(), IdError> {
+fn check_id(what: &'static str, id: &str, allowed: &'static str, first: impl Fn(char) -> bool) -> Result<(), IdError> {
     if id.is_empty() {
         return Err(IdError::Empty { what, allowed });
     }

@@ -9,6 +9,7 @@
 //! - a value is canonical: two values that are equal as numbers are equal as bytes.
 
 pub mod clock;
+pub mod document;
 pub mod figure;
 pub mod id;
 pub mod order;

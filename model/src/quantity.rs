@@ -115,7 +115,7 @@ impl Quantity {
 }
 
 /// Electricity in kWh, heat in MJ, gases in m³, solids, liquids and steam in kg (CONTRACT section 2).
-fn carrier_unit(carrier: &str) -> &'static str {
+pub fn carrier_unit(carrier: &str) -> &'static str {
     const GASES: [&str; 12] = [
         "natural_gas",
         "coke_oven_gas",

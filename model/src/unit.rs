@@ -189,7 +189,8 @@ impl Serialize for Unit {
 impl<'de> Deserialize<'de> for Unit {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Unit, D::Error> {
         let text = String::deserialize(deserializer)?;
-        Unit::parse_or_own(&text).ok_or_else(|| serde::de::Error::custom(format!("unit `{text}` is longer than 15 bytes")))
+        Unit::parse_or_own(&text)
+            .ok_or_else(|| serde::de::Error::custom(format!("unit `{text}` is longer than 15 bytes")))
     }
 }
 

@@ -1,9 +1,21 @@
 //! The registry: one file per pilot that says what it makes, which series it has, its tariffs and its baseline period.
 //!
-//! [`parse`] turns the text of one file into a [`Pilot`]; every mistake names file, line and what would be right. A
-//! [`Registry`] is the set of pilots in force; a bad file never replaces a good one.
+//! [`parse_pilot`] turns the text of one file into a [`Pilot`]; every mistake names file, line and what would be right. A
+//! [`Registry`] is the set of pilots in force; a bad file never replaces a good one. Reading the directory is the
+//! command's: [`assemble`] takes what it found.
+//!
+//! Invariants:
+//! - a `Pilot` that exists passed every rule that needs nothing but its own file;
+//! - rules across files ([`Registry::check`]) and against the programme ([`check_against`]) are checked by whoever has both.
 
+mod calendar;
+mod check;
+mod money;
 mod parse;
+mod raw;
+mod series;
+mod tariff;
+mod topics;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -14,7 +26,9 @@ use jiff::tz::TimeZone;
 use crate::programme::Label;
 use crate::{Kind, PilotId, Quantity, Slug, Unit, UnixMillis};
 
-pub use parse::{Mistake, parse_pilot};
+pub use crate::document::Mistake;
+pub use check::{assemble, check_against};
+pub use parse::parse_pilot;
 
 /// All pilots in force, by id.
 #[derive(Debug, Clone, Default)]
@@ -53,8 +67,35 @@ pub struct Pilot {
     pub series: Vec<Series>,
     /// `[plan.operating_cost] scope`; none = every item the registry declares.
     pub cost_scope: Option<Vec<String>>,
+    /// `[[change]]`: why the file was edited after figures were published, by `at`.
+    pub changes: Vec<Change>,
+    pub source: Source,
     /// Hash of the file's text (xxh3, 64 bit), for change detection.
     pub content_hash: u64,
+}
+
+/// Where the pilot was declared, for messages about it that need more than its own file.
+#[derive(Debug, Clone, Default)]
+pub struct Source {
+    /// As it was given to [`parse_pilot`].
+    pub file: String,
+    /// Lines of the keys of `[pilot]`; the line of `[pilot]` itself under the empty key.
+    pub lines: BTreeMap<String, usize>,
+}
+
+impl Source {
+    /// The line of a key of `[pilot]`, such as `region` or `topics.0`.
+    pub fn line_of(&self, key: &str) -> usize {
+        self.lines.get(key).or_else(|| self.lines.get("")).copied().unwrap_or(0)
+    }
+}
+
+/// `[[change]]`: an edit of the registry, explained.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct Change {
+    pub at: UnixMillis,
+    pub author: String,
+    pub reason: String,
 }
 
 /// Who counts finished pieces.
@@ -118,7 +159,7 @@ pub struct BandSpan {
 pub struct Price {
     pub carrier: Arc<str>,
     pub from: Date,
-    /// CNY per canonical unit of the carrier.
+    /// CNY per canonical unit of the carrier ([`crate::quantity::carrier_unit`]).
     pub value: f64,
 }
 
@@ -194,6 +235,8 @@ pub struct Series {
     pub until: Option<Date>,
     /// By `at`.
     pub events: Vec<SeriesEvent>,
+    /// The line of its `[[series]]`.
+    pub line: usize,
 }
 
 /// What a decrease of a counter without rollover and event means.
@@ -224,6 +267,22 @@ pub enum SeriesEventKind {
 }
 
 impl Pilot {
+    /// The index in `series` of the one declared with exactly this asset, name and product.
+    pub fn series_index(&self, asset: &str, name: &str, product: Option<&str>) -> Option<usize> {
+        let fits = |s: &Series| &*s.asset == asset && &*s.name == name && s.product.as_deref() == product;
+        self.series.iter().position(fits)
+    }
+
+    /// The declared product of this id.
+    pub fn product(&self, id: &str) -> Option<&Product> {
+        self.products.iter().find(|product| &*product.id == id)
+    }
+
+    /// Whether readings and order events may name this product: any, if the registry lists none.
+    pub fn takes_product(&self, id: &str) -> bool {
+        self.products.is_empty() || self.product(id).is_some()
+    }
+
     /// The series declared with exactly this asset, name and product, else the one declared without a product.
     ///
     /// This is the resolution rule of CONTRACT section 2; linear in the series of the pilot, so the hot path keeps an
@@ -267,3 +326,6 @@ impl InForce {
         *self.current.write().unwrap_or_else(std::sync::PoisonError::into_inner) = Arc::new(registry);
     }
 }
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,278 @@
+//! Rules across the tables of a file, across the files of a registry, and between a pilot and its programme.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use super::tariff::QUARTERS;
+use super::{DayRange, Mistake, Pilot, Price, Product, Registry, Series, Tariff, Workshop, parse_pilot, topics};
+use crate::document::{Document, Item, Items};
+use crate::programme::Entry;
+use crate::{Programme, Quantity, Slug};
+
+// A tariff's hours are checked on the same quarter-hours that rollups have.
+const _: () = assert!(QUARTERS * 15 == 24 * 60);
+
+/// What a series may name.
+pub(super) struct Around<'a> {
+    pub(super) products: &'a Items<Product>,
+    pub(super) workshops: &'a Items<Workshop>,
+    pub(super) tariffs: &'a Items<Tariff>,
+}
+
+/// Notes tables of one name that declare the same thing twice.
+pub(super) fn no_twin<T>(doc: &mut Document<'_>, what: &str, items: &[Item<T>], key: impl Fn(&T) -> String) {
+    let mut seen: BTreeMap<String, usize> = BTreeMap::new();
+    for item in items {
+        let key = key(&item.value);
+        if let Some(line) = seen.get(&key) {
+            doc.mistake(item.line, format!("{what} `{key}` stands twice; the other one is on line {line}"));
+        } else {
+            seen.insert(key, item.line);
+        }
+    }
+}
+
+/// Electricity is priced in one way.
+pub(super) fn one_electricity_price(doc: &mut Document<'_>, prices: &[Item<Price>], tariffs: &Items<Tariff>) {
+    let Some(tariff) = tariffs.items.first() else { return };
+    for item in prices.iter().filter(|item| &*item.value.carrier == "electricity") {
+        let text = format!("electricity has a `[[tariff]]` on line {}; drop this price, or the tariffs", tariff.line);
+        doc.mistake(item.line, text);
+    }
+}
+
+/// Some row is in force from the first day of the baseline on, and never two that are equally narrow.
+pub(super) fn tariffs(doc: &mut Document<'_>, tariffs: &Items<Tariff>, baseline: Option<DayRange>) {
+    let first = tariffs.items.iter().min_by_key(|item| item.value.from);
+    if let (Some(first), Some(baseline), true) = (first, baseline, tariffs.whole) {
+        if first.value.from > baseline.from {
+            let text = format!(
+                "the first tariff starts on {}, after the baseline on {}; its days before that have no price",
+                first.value.from, baseline.from
+            );
+            doc.mistake(first.line_of("from"), text);
+        }
+    }
+    let mut noted: BTreeSet<(usize, usize)> = BTreeSet::new();
+    for (month, restday) in (1..=12).flat_map(|month| [(month, false), (month, true)]) {
+        let rows: Vec<&Item<Tariff>> = tariffs.items.iter().filter(|item| item.value.is_for(month, restday)).collect();
+        if rows.is_empty() && tariffs.whole && !tariffs.items.is_empty() {
+            let day = if restday { "restday" } else { "workday" };
+            let text = format!("no tariff is for a {day} in month {month}; add a row without `months` and `days`");
+            doc.mistake(tariffs.items[0].line, text);
+            return;
+        }
+        if let Some((one, other)) = rivals(&rows).filter(|pair| noted.insert((pair.0.line, pair.1.line))) {
+            let text = format!(
+                "this tariff and the one on line {} both hold on the same days from {}; say other `months` or `days`",
+                one.line, one.value.from
+            );
+            doc.mistake(other.line, text);
+        }
+    }
+}
+
+/// Two rows of one date that are equally narrow, where none is narrower.
+fn rivals<'a>(rows: &[&'a Item<Tariff>]) -> Option<(&'a Item<Tariff>, &'a Item<Tariff>)> {
+    let rank = |item: &Item<Tariff>| (item.value.from, item.value.specificity());
+    let beaten =
+        |item: &Item<Tariff>| rows.iter().any(|other| other.value.from == item.value.from && rank(other) > rank(item));
+    let mut best: BTreeMap<_, &'a Item<Tariff>> = BTreeMap::new();
+    for item in rows.iter().filter(|item| !beaten(item)) {
+        if let Some(other) = best.insert(item.value.from, item) {
+            return Some((other, item));
+        }
+    }
+    None
+}
+
+/// What a series names exists, no series stands twice, and nothing is counted twice.
+pub(super) fn series(doc: &mut Document<'_>, series: &Items<Series>, around: &Around<'_>) {
+    no_twin(doc, "series", &series.items, identity);
+    for item in &series.items {
+        names_exist(doc, item, around);
+        part_of(doc, item, series);
+    }
+    for (i, one) in series.items.iter().enumerate() {
+        for other in &series.items[..i] {
+            if counted_twice(&one.value, &other.value) {
+                let text = format!(
+                    "`{}` and `{}` (line {}) count the same {}; say `part_of = \"{}\"` if this is a sub-meter",
+                    path(&one.value),
+                    path(&other.value),
+                    other.line,
+                    one.value.quantity,
+                    path(&other.value)
+                );
+                doc.mistake(one.line, text);
+            }
+        }
+    }
+}
+
+fn path(series: &Series) -> String {
+    format!("{}/{}", series.asset, series.name)
+}
+
+fn identity(series: &Series) -> String {
+    match &series.product {
+        None => path(series),
+        Some(product) => format!("{} of product {product}", path(series)),
+    }
+}
+
+fn names_exist(doc: &mut Document<'_>, item: &Item<Series>, around: &Around<'_>) {
+    let series = &item.value;
+    if let Some(product) = &series.product {
+        let known = around.products.items.iter().any(|item| item.value.id == *product);
+        if !known && around.products.whole && !around.products.items.is_empty() {
+            let text = format!("product `{product}` is no `[[product]]` of this file");
+            doc.mistake(item.line_of("product"), text);
+        }
+    }
+    if let Some(workshop) = &series.workshop {
+        let known = around.workshops.items.iter().any(|item| item.value.id == *workshop);
+        if !known && around.workshops.whole {
+            let text = format!("workshop `{workshop}` is no `[[workshop]]` of this file");
+            doc.mistake(item.line_of("workshop"), text);
+        }
+    }
+    if let Some(band) = &series.band {
+        let tariffs = &around.tariffs.items;
+        let known = tariffs.iter().any(|item| item.value.bands.contains_key(band));
+        if !known && around.tariffs.whole && !tariffs.is_empty() {
+            let bands: BTreeSet<&str> =
+                tariffs.iter().flat_map(|item| item.value.bands.keys()).map(|band| &**band).collect();
+            let bands: Vec<&str> = bands.into_iter().collect();
+            let text = format!("band `{band}` is in no `[[tariff]]`; there are {}", bands.join(", "));
+            doc.mistake(item.line_of("band"), text);
+        }
+    }
+}
+
+/// `part_of` names exactly one other series, and following it comes to an end.
+fn part_of(doc: &mut Document<'_>, item: &Item<Series>, series: &Items<Series>) {
+    let Some(whole) = &item.value.part_of else { return };
+    let matching = series.items.iter().filter(|other| path(&other.value) == **whole).count();
+    let text = match matching {
+        1 if in_circle(&item.value, series) => format!("`part_of = \"{whole}\"` leads back to this series"),
+        1 => return,
+        0 if !series.whole => return,
+        0 => format!("`part_of = \"{whole}\"` names no series; it is the asset, `/` and the name of one"),
+        n => format!("`part_of = \"{whole}\"` names {n} series; it must name one"),
+    };
+    doc.mistake(item.line_of("part_of"), text);
+}
+
+fn in_circle(start: &Series, series: &Items<Series>) -> bool {
+    let mut at = start;
+    for _ in 0..=series.items.len() {
+        let Some(whole) = &at.part_of else { return false };
+        if *whole == path(start) {
+            return true;
+        }
+        let Some(next) = series.items.iter().find(|other| path(&other.value) == **whole) else { return false };
+        at = &next.value;
+    }
+    // A circle further up has its own mistake.
+    false
+}
+
+/// Two series whose amounts would both enter one total.
+///
+/// Two sub-meters of something else are left alone: neither enters the pilot's total.
+fn counted_twice(one: &Series, other: &Series) -> bool {
+    let alike = one.asset == other.asset
+        && one.quantity == other.quantity
+        && one.product == other.product
+        && one.stage == other.stage
+        && one.band == other.band;
+    if !alike || one.name == other.name || !counts(&one.quantity) {
+        return false;
+    }
+    let nested =
+        one.part_of.as_deref() == Some(path(other).as_str()) || other.part_of.as_deref() == Some(path(one).as_str());
+    let sub_meters = one.part_of.is_some() && other.part_of.is_some();
+    !nested && !sub_meters
+}
+
+/// Whether amounts of the quantity are added up over series.
+fn counts(quantity: &Quantity) -> bool {
+    match quantity {
+        Quantity::Energy(_)
+        | Quantity::Output(_)
+        | Quantity::Cost(_)
+        | Quantity::Emission(_)
+        | Quantity::ValueAdded => true,
+        Quantity::TimeCycle | Quantity::Variable(_) | Quantity::Power(_) => false,
+    }
+}
+
+/// Checks what a pilot says about its place in the programme: programme, region, sector and class.
+pub fn check_against(pilot: &Pilot, programme: &Programme) -> Vec<Mistake> {
+    let mut mistakes = Vec::new();
+    let mut note = |key: &str, text: String| {
+        mistakes.push(Mistake { file: pilot.source.file.clone(), line: pilot.source.line_of(key), text });
+    };
+    if pilot.programme != programme.id {
+        note("programme", format!("programme `{}` is not the one in force, `{}`", pilot.programme, programme.id));
+        return mistakes;
+    }
+    let places: [(&str, &Slug, &[Entry]); 3] = [
+        ("region", &pilot.region, &programme.regions),
+        ("sector", &pilot.sector, &programme.sectors),
+        ("class", &pilot.class, &programme.classes),
+    ];
+    for (key, id, entries) in places {
+        if entries.iter().all(|entry| entry.id != *id) {
+            let known: Vec<&str> = entries.iter().map(|entry| entry.id.as_str()).collect();
+            note(key, format!("{key} `{id}` is not in programme `{}`; it has {}", programme.id, known.join(", ")));
+        }
+    }
+    mistakes
+}
+
+/// Makes a registry of the files of a directory (path and text). Pilots with mistakes are left out.
+pub fn assemble(mut files: Vec<(String, String)>) -> (Registry, Vec<Mistake>) {
+    files.sort();
+    let mut registry = Registry::default();
+    let mut mistakes = Vec::new();
+    for (path, text) in &files {
+        match parse_pilot(path, text) {
+            Ok(pilot) => {
+                if let Some(other) = registry.pilots.get(&pilot.id) {
+                    let text = format!("pilot `{}` is already declared in {}", pilot.id, other.source.file);
+                    mistakes.push(Mistake { file: path.clone(), line: pilot.source.line_of("id"), text });
+                } else {
+                    registry.pilots.insert(pilot.id.clone(), pilot.into());
+                }
+            }
+            Err(found) => mistakes.extend(found),
+        }
+    }
+    mistakes.extend(registry.check());
+    (registry, mistakes)
+}
+
+impl Registry {
+    /// Rules across pilots: no topic may be taken by two of them.
+    pub fn check(&self) -> Vec<Mistake> {
+        let mut mistakes = Vec::new();
+        let mut seen: Vec<(&Pilot, &str)> = Vec::new();
+        for pilot in self.pilots.values() {
+            for (i, filter) in pilot.topics.iter().enumerate() {
+                let rivals =
+                    seen.iter().filter(|(other, taken)| other.id != pilot.id && topics::overlap(taken, filter));
+                mistakes.extend(rivals.map(|(other, taken)| Mistake {
+                    file: pilot.source.file.clone(),
+                    line: pilot.source.line_of(&format!("topics.{i}")),
+                    text: format!(
+                        "topic filter `{filter}` overlaps `{taken}` of pilot `{}`; a topic belongs to one",
+                        other.id
+                    ),
+                }));
+                seen.push((pilot, filter));
+            }
+        }
+        mistakes
+    }
+}

@@ -1,0 +1,391 @@
+//! A registry file as serde reads it, table by table. [`super::parse`] turns it into a [`super::Pilot`].
+//!
+//! Every table refuses keys it does not know: a typo is not silence.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use jiff::civil::Date;
+use serde::de::{Error, MapAccess, Visitor, value::MapAccessDeserializer};
+use serde::{Deserialize, Deserializer};
+use toml::value::Datetime;
+
+use super::{OnDecrease, PiecesFrom, TariffDays};
+use crate::document::Section;
+use crate::programme::Label;
+use crate::{Kind, UnixMillis};
+
+/// A civil day.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Day(pub(super) Date);
+
+/// An instant with an offset.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct At(pub(super) UnixMillis);
+
+/// A civil day or an instant.
+#[derive(Debug, Clone, Copy)]
+pub(super) enum DayOrAt {
+    Day(Date),
+    At(UnixMillis),
+}
+
+/// A name in both languages, or one text that is the same in both.
+#[derive(Debug, Clone)]
+pub(super) struct Name(pub(super) Label);
+
+impl<'de> Deserialize<'de> for Day {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Day, D::Error> {
+        match DayOrAt::deserialize(deserializer)? {
+            DayOrAt::Day(day) => Ok(Day(day)),
+            DayOrAt::At(_) => Err(D::Error::custom("needs a day without a time, such as 2015-01-31")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for At {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<At, D::Error> {
+        match DayOrAt::deserialize(deserializer)? {
+            DayOrAt::At(at) => Ok(At(at)),
+            DayOrAt::Day(_) => Err(D::Error::custom("needs a time with an offset, such as 2019-05-03T10:20:00+08:00")),
+        }
+    }
+}
+
+impl<'de> Deserialize<'de> for DayOrAt {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<DayOrAt, D::Error> {
+        let datetime = Datetime::deserialize(deserializer)?;
+        day_or_at(&datetime).ok_or_else(|| {
+            D::Error::custom(
+                "needs a day such as 2015-01-31, or a time with an offset such as 2019-05-03T10:20:00+08:00",
+            )
+        })
+    }
+}
+
+fn day_or_at(datetime: &Datetime) -> Option<DayOrAt> {
+    let day = datetime.date?;
+    let date = Date::new(i16::try_from(day.year).ok()?, i8::try_from(day.month).ok()?, i8::try_from(day.day).ok()?);
+    if datetime.time.is_none() {
+        return date.ok().map(DayOrAt::Day);
+    }
+    // TOML allows to leave the seconds out, RFC 3339 does not.
+    let mut whole = *datetime;
+    if let Some(time) = whole.time.as_mut() {
+        time.second = time.second.or(Some(0));
+    }
+    whole.offset?;
+    UnixMillis::parse(&whole.to_string()).ok().map(DayOrAt::At)
+}
+
+impl<'de> Deserialize<'de> for Name {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Name, D::Error> {
+        deserializer.deserialize_any(NameVisitor)
+    }
+}
+
+struct NameVisitor;
+
+impl<'de> Visitor<'de> for NameVisitor {
+    type Value = Name;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a text or `{ zh = \"…\", en = \"…\" }`")
+    }
+
+    fn visit_str<E: Error>(self, text: &str) -> Result<Name, E> {
+        Ok(Name(Label { zh: text.to_owned(), en: text.to_owned() }))
+    }
+
+    fn visit_map<A: MapAccess<'de>>(self, map: A) -> Result<Name, A::Error> {
+        Label::deserialize(MapAccessDeserializer::new(map)).map(Name)
+    }
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawPieces {
+    Series,
+    Orders,
+}
+
+impl From<RawPieces> for PiecesFrom {
+    fn from(pieces: RawPieces) -> PiecesFrom {
+        match pieces {
+            RawPieces::Series => PiecesFrom::Series,
+            RawPieces::Orders => PiecesFrom::Orders,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawDays {
+    Workday,
+    Restday,
+}
+
+impl From<Option<RawDays>> for TariffDays {
+    fn from(days: Option<RawDays>) -> TariffDays {
+        match days {
+            None => TariffDays::Every,
+            Some(RawDays::Workday) => TariffDays::Workday,
+            Some(RawDays::Restday) => TariffDays::Restday,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawOnDecrease {
+    Reset,
+}
+
+impl From<Option<RawOnDecrease>> for OnDecrease {
+    fn from(on_decrease: Option<RawOnDecrease>) -> OnDecrease {
+        match on_decrease {
+            None => OnDecrease::Nothing,
+            Some(RawOnDecrease::Reset) => OnDecrease::Reset,
+        }
+    }
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RawEventKind {
+    MeterSwap,
+    Rollover,
+    Multiplier,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPilot {
+    pub(super) id: String,
+    pub(super) name: Name,
+    #[serde(default)]
+    pub(super) enterprise: String,
+    pub(super) region: String,
+    pub(super) sector: String,
+    pub(super) class: String,
+    pub(super) zone: String,
+    #[serde(default = "default_programme")]
+    pub(super) programme: String,
+    pub(super) earliest: Option<DayOrAt>,
+    pub(super) pieces: Option<RawPieces>,
+    #[serde(default)]
+    pub(super) topics: Vec<String>,
+}
+
+fn default_programme() -> String {
+    "xinjiang-2025".to_owned()
+}
+
+impl Section for RawPilot {
+    const REQUIRED: &'static [&'static str] = &["id", "name", "region", "sector", "class", "zone"];
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawBaseline {
+    pub(super) from: Day,
+    pub(super) to: Day,
+}
+
+impl Section for RawBaseline {
+    const REQUIRED: &'static [&'static str] = &["from", "to"];
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawProduct {
+    pub(super) id: String,
+    pub(super) name: Option<Name>,
+    pub(super) weight: Option<f64>,
+}
+
+impl Section for RawProduct {
+    const REQUIRED: &'static [&'static str] = &["id"];
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawTariff {
+    pub(super) from: Day,
+    pub(super) months: Option<Vec<i64>>,
+    pub(super) days: Option<RawDays>,
+    pub(super) bands: BTreeMap<String, f64>,
+    #[serde(default)]
+    pub(super) hours: BTreeMap<String, Vec<String>>,
+}
+
+impl Section for RawTariff {
+    const REQUIRED: &'static [&'static str] = &["from", "bands"];
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawRestday {
+    pub(super) date: Option<Day>,
+    #[serde(default)]
+    pub(super) dates: Vec<Day>,
+}
+
+impl Section for RawRestday {
+    const REQUIRED: &'static [&'static str] = &[];
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPrice {
+    pub(super) carrier: String,
+    pub(super) from: Day,
+    pub(super) value: f64,
+    pub(super) unit: Option<String>,
+}
+
+impl Section for RawPrice {
+    const REQUIRED: &'static [&'static str] = &["carrier", "from", "value"];
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawIndex {
+    pub(super) category: String,
+    pub(super) from: Day,
+    pub(super) value: f64,
+}
+
+impl Section for RawIndex {
+    const REQUIRED: &'static [&'static str] = &["category", "from", "value"];
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCharge {
+    pub(super) kind: String,
+    pub(super) from: Day,
+    pub(super) value: f64,
+}
+
+impl Section for RawCharge {
+    const REQUIRED: &'static [&'static str] = &["kind", "from", "value"];
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawFactor {
+    pub(super) carrier: String,
+    pub(super) value: f64,
+    pub(super) unit: Option<String>,
+    pub(super) source: String,
+}
+
+impl Section for RawFactor {
+    const REQUIRED: &'static [&'static str] = &["carrier", "value", "source"];
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawWorkshop {
+    pub(super) id: String,
+    pub(super) name: Name,
+}
+
+impl Section for RawWorkshop {
+    const REQUIRED: &'static [&'static str] = &["id", "name"];
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawStop {
+    pub(super) from: Day,
+    pub(super) to: Day,
+    pub(super) reason: String,
+}
+
+impl Section for RawStop {
+    const REQUIRED: &'static [&'static str] = &["from", "to", "reason"];
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawIgnore {
+    pub(super) asset: String,
+    pub(super) name: String,
+}
+
+impl Section for RawIgnore {
+    const REQUIRED: &'static [&'static str] = &["asset", "name"];
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSeries {
+    pub(super) asset: String,
+    pub(super) name: String,
+    pub(super) product: Option<String>,
+    pub(super) quantity: String,
+    pub(super) kind: Kind,
+    pub(super) unit: Option<String>,
+    pub(super) multiplier: Option<f64>,
+    pub(super) rollover: Option<f64>,
+    pub(super) max_gap: Option<String>,
+    pub(super) plausible: Option<Vec<f64>>,
+    pub(super) stage: Option<String>,
+    pub(super) band: Option<String>,
+    pub(super) part_of: Option<String>,
+    pub(super) workshop: Option<String>,
+    pub(super) on_decrease: Option<RawOnDecrease>,
+    pub(super) until: Option<Day>,
+}
+
+impl Section for RawSeries {
+    const REQUIRED: &'static [&'static str] = &["asset", "name", "quantity", "kind"];
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawEvent {
+    pub(super) asset: String,
+    pub(super) name: String,
+    pub(super) product: Option<String>,
+    pub(super) at: At,
+    pub(super) kind: RawEventKind,
+    #[serde(rename = "final")]
+    pub(super) last: Option<f64>,
+    pub(super) initial: Option<f64>,
+    pub(super) value: Option<f64>,
+}
+
+impl Section for RawEvent {
+    const REQUIRED: &'static [&'static str] = &["asset", "name", "at", "kind"];
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawChange {
+    pub(super) at: DayOrAt,
+    pub(super) author: String,
+    pub(super) reason: String,
+}
+
+impl Section for RawChange {
+    const REQUIRED: &'static [&'static str] = &["at", "author", "reason"];
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPlan {
+    pub(super) operating_cost: Option<RawCostPlan>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCostPlan {
+    pub(super) scope: Vec<String>,
+}
+
+impl Section for RawPlan {
+    const REQUIRED: &'static [&'static str] = &[];
+}
