@@ -23,8 +23,32 @@ pub struct Target {
     pub due: Date,
     /// The reduction asked for, as a ratio against the baseline (0.2 = 20 % less).
     pub reduction: f64,
+    pub reading: TargetReading,
     /// Where the programme says so.
     pub clause: String,
+    /// What it says there, word for word.
+    pub text: String,
+}
+
+/// What a target's reduction is measured over (METHOD 10.1).
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, serde::Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TargetReading {
+    /// From the baseline to the due date.
+    Cumulative,
+    /// In every year.
+    AnnualPace,
+}
+
+/// Something the programme asks for that is no target of an indicator: recorded, never turned into one.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize)]
+pub struct Statement {
+    pub id: Slug,
+    pub clause: String,
+    /// Word for word.
+    pub text: String,
+    /// Why it is no target here.
+    pub note: Option<String>,
 }
 
 /// A due date and its reduction, for one indicator.
@@ -40,6 +64,8 @@ pub struct Entry {
     pub id: Slug,
     pub name: Label,
     pub clause: String,
+    /// How many enterprises the programme means, if it says so.
+    pub count: Option<u32>,
 }
 
 /// A programme as its file states it.
@@ -53,7 +79,11 @@ pub struct Programme {
     pub regions: Vec<Entry>,
     pub sectors: Vec<Entry>,
     pub classes: Vec<Entry>,
+    /// The innovation centres that the programme's text names.
     pub centres: Vec<Entry>,
+    /// Those that its annex names: the programme disagrees with itself, so both are recorded.
+    pub centres_in_annex: Vec<Entry>,
+    pub statements: Vec<Statement>,
 }
 
 impl Programme {

@@ -115,8 +115,10 @@ impl Quantity {
 }
 
 /// Electricity in kWh, heat in MJ, gases in m³, solids, liquids and steam in kg (CONTRACT section 2).
+///
+/// Refinery gas stays in kg, as its factor does. A carrier that nobody knows is taken as a solid or a liquid.
 pub fn carrier_unit(carrier: &str) -> &'static str {
-    const GASES: [&str; 12] = [
+    const GASES: [&str; 16] = [
         "natural_gas",
         "coke_oven_gas",
         "blast_furnace_gas",
@@ -129,12 +131,53 @@ pub fn carrier_unit(carrier: &str) -> &'static str {
         "hydrogen",
         "biogas",
         "compressed_air",
+        "oxygen",
+        "nitrogen",
+        "carbon_dioxide",
+        "acetylene",
     ];
     match carrier {
         "electricity" => "kWh",
         "heat" => "MJ",
         gas if GASES.contains(&gas) => "m3",
         _ => "kg",
+    }
+}
+
+/// A number per some unit of a carrier (CNY/t, kgce/m3), to be turned into one per its canonical unit.
+#[derive(Debug, Clone, Copy)]
+pub struct PerUnit {
+    declared: Unit,
+    canonical: Unit,
+}
+
+impl PerUnit {
+    /// Reads `CNY/t`, or just `t`; none = the carrier's canonical unit. `above` are the words allowed above the stroke.
+    ///
+    /// # Errors
+    /// Says which unit the carrier is counted in.
+    pub fn parse(carrier: &str, unit: Option<&str>, above: &[&str]) -> Result<PerUnit, String> {
+        let symbol = carrier_unit(carrier);
+        // Safe because a test parses the unit of every carrier.
+        let canonical = Unit::parse(symbol).expect("the unit of a carrier is in the table");
+        let Some(text) = unit else { return Ok(PerUnit { declared: canonical, canonical }) };
+        let below = above.iter().find_map(|word| text.strip_prefix(word)?.strip_prefix('/')).unwrap_or(text);
+        let declared = Unit::parse(below).filter(|declared| declared.dimension() == canonical.dimension());
+        let example = above.first().map(|word| format!(": such as `{word}/{symbol}`")).unwrap_or_default();
+        declared
+            .map(|declared| PerUnit { declared, canonical })
+            .ok_or_else(|| format!("unit `{text}` does not fit `{carrier}`, which is counted in {symbol}{example}"))
+    }
+
+    /// 3000 per t as 3 per kg.
+    pub fn canonical(self, value: f64) -> f64 {
+        // Dividing by a whole number keeps 3000 CNY/t exactly 3 CNY/kg; multiplying by 0.001 would not.
+        match (self.declared.convert(1.0, &self.canonical), self.canonical.convert(1.0, &self.declared)) {
+            (Some(many), Some(_)) if many >= 1.0 => value / many,
+            (Some(_), Some(few)) => value * few,
+            // Never: both units were parsed in one dimension.
+            (Some(_) | None, Some(_) | None) => value,
+        }
     }
 }
 

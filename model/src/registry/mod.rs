@@ -185,6 +185,8 @@ pub struct FactorOverride {
     pub carrier: Arc<str>,
     pub value: f64,
     pub source: String,
+    /// The line of its `[[factor]]`.
+    pub line: usize,
 }
 
 /// `[[workshop]]`.

@@ -7,14 +7,14 @@ use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
 use super::raw::{
-    DayOrAt, RawBaseline, RawChange, RawCharge, RawEvent, RawFactor, RawIgnore, RawIndex, RawPilot, RawPlan, RawPrice,
+    RawBaseline, RawChange, RawCharge, RawEvent, RawFactor, RawIgnore, RawIndex, RawPilot, RawPlan, RawPrice,
     RawProduct, RawRestday, RawSeries, RawStop, RawTariff, RawWorkshop,
 };
 use super::{
     Change, Charge, DayRange, FactorOverride, Ignore, Mistake, PiecesFrom, Pilot, Price, PriceIndex, Product, Series,
     Source, Stop, Tariff, Workshop, check, money, series, tariff, topics,
 };
-use crate::document::{Document, Item, Items};
+use crate::document::{DayOrAt, Document, Item, Items};
 use crate::id::IdError;
 use crate::period::midnight;
 use crate::time::EARLIEST;

@@ -8,12 +8,16 @@
 //! - a file that is no TOML is reported as such and nothing else: what could be recovered of it is not trusted;
 //! - no text makes this panic.
 
+mod field;
+
 use std::collections::BTreeMap;
 use std::fmt;
 
 use serde::de::DeserializeOwned;
 use toml::Spanned;
 use toml::de::{DeTable, DeValue, ValueDeserializer};
+
+pub use field::{At, Day, DayOrAt, Name};
 
 /// One mistake in a file: where it is and what would be right.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord)]
