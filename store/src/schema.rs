@@ -1,0 +1,207 @@
+//! Opens the two files: pragmas, tables, versions.
+//!
+//! Invariants:
+//! - `synchronous = FULL` and WAL are set on every connection that writes, and read back: without them an
+//!   acknowledged commit can vanish with the power;
+//! - no connection checkpoints by itself: that is done by hand, outside acknowledging commits;
+//! - a file of a newer version is refused, never half understood.
+//!
+//! Chunks lie in an ordinary table with an index, not in a `WITHOUT ROWID` one: there a blob over 2 KB would spill to an
+//! overflow page of its own, and an 8 KiB page for a 3 KB chunk would triple the bytes of a reading.
+
+use std::path::Path;
+use std::time::Duration;
+
+use rusqlite::{Connection, OpenFlags};
+
+use crate::error::{StoreError, writing};
+use crate::seal::seal;
+
+/// The acknowledgement path.
+pub(crate) const JOURNAL_FILE: &str = "journal.sqlite";
+/// Everything else.
+pub(crate) const STORE_FILE: &str = "store.sqlite";
+
+const JOURNAL_VERSION: i64 = 1;
+const STORE_VERSION: i64 = 1;
+
+/// How long a writer waits for another: far above the 50 ms of a transaction; beyond it something is stuck.
+const BUSY: Duration = Duration::from_secs(10);
+/// A write-ahead log is cut back to this after it was copied, so that one burst does not keep the disk for ever.
+const WAL_KEPT_BYTES: u64 = 64 << 20;
+/// Prepared statements kept per connection: all that the store has.
+const STATEMENTS: usize = 96;
+
+const JOURNAL_DDL: &str = "
+CREATE TABLE journal(commit_no INTEGER PRIMARY KEY, at INTEGER NOT NULL, blob BLOB NOT NULL);
+";
+
+const STORE_DDL: &str = "
+CREATE TABLE state(key TEXT PRIMARY KEY, blob BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE series(id INTEGER PRIMARY KEY, blob BLOB NOT NULL);
+CREATE TABLE chunk(id INTEGER PRIMARY KEY, series INTEGER NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL,
+  n INTEGER NOT NULL, blob BLOB NOT NULL);
+CREATE UNIQUE INDEX chunk_key ON chunk(series, first_at);
+CREATE TABLE part(series INTEGER NOT NULL, part INTEGER NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL,
+  n INTEGER NOT NULL, blob BLOB NOT NULL, PRIMARY KEY(series, part)) WITHOUT ROWID;
+CREATE TABLE conflict(series INTEGER NOT NULL, at INTEGER NOT NULL, id TEXT NOT NULL, lost BLOB NOT NULL,
+  blob BLOB NOT NULL, PRIMARY KEY(series, at, id, lost)) WITHOUT ROWID;
+CREATE TABLE cutoff(pilot TEXT PRIMARY KEY, at INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE order_event(pilot TEXT NOT NULL, order_id TEXT NOT NULL, event INTEGER NOT NULL, blob BLOB NOT NULL,
+  PRIMARY KEY(pilot, order_id, event)) WITHOUT ROWID;
+CREATE TABLE order_conflict(pilot TEXT NOT NULL, order_id TEXT NOT NULL, product TEXT NOT NULL,
+  PRIMARY KEY(pilot, order_id, product)) WITHOUT ROWID;
+CREATE TABLE touched(id INTEGER PRIMARY KEY AUTOINCREMENT, series INTEGER NOT NULL, first_at INTEGER NOT NULL,
+  last_at INTEGER NOT NULL);
+CREATE TABLE touched_order(id INTEGER PRIMARY KEY AUTOINCREMENT, pilot TEXT NOT NULL);
+CREATE TABLE rejection(id INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL, reason INTEGER NOT NULL,
+  whole INTEGER NOT NULL, last_at INTEGER NOT NULL, times INTEGER NOT NULL, replayed INTEGER NOT NULL,
+  kept INTEGER NOT NULL, blob BLOB NOT NULL);
+CREATE UNIQUE INDEX rejection_key ON rejection(hash, reason, whole);
+CREATE TABLE rejection_bytes(pilot TEXT PRIMARY KEY, bytes INTEGER NOT NULL) WITHOUT ROWID;
+CREATE TABLE hashes(id INTEGER PRIMARY KEY, n INTEGER NOT NULL, blob BLOB NOT NULL);
+CREATE TABLE session(client_id TEXT PRIMARY KEY, blob BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE held(client_id TEXT NOT NULL, packet_id INTEGER NOT NULL, blob BLOB NOT NULL,
+  PRIMARY KEY(client_id, packet_id)) WITHOUT ROWID;
+CREATE TABLE sequence(pilot TEXT NOT NULL, gateway TEXT NOT NULL, boot INTEGER NOT NULL, last_commit INTEGER NOT NULL,
+  blob BLOB NOT NULL, PRIMARY KEY(pilot, gateway, boot)) WITHOUT ROWID;
+CREATE TABLE rollup(id INTEGER PRIMARY KEY, series INTEGER NOT NULL, month INTEGER NOT NULL, blob BLOB NOT NULL);
+CREATE UNIQUE INDEX rollup_key ON rollup(series, month);
+CREATE TABLE month_sums(series INTEGER PRIMARY KEY, blob BLOB NOT NULL);
+CREATE TABLE figure(id INTEGER PRIMARY KEY, scope TEXT NOT NULL, indicator TEXT NOT NULL, blob BLOB NOT NULL);
+CREATE UNIQUE INDEX figure_key ON figure(scope, indicator);
+CREATE TABLE meta(key TEXT PRIMARY KEY, blob BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE login(name TEXT PRIMARY KEY, blob BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE token(name TEXT PRIMARY KEY, blob BLOB NOT NULL) WITHOUT ROWID;
+CREATE TABLE damaged(commit_no INTEGER PRIMARY KEY, at INTEGER NOT NULL, reason TEXT NOT NULL, blob BLOB NOT NULL);
+";
+
+/// The journal's own connection for commits; creates the file.
+pub(crate) fn journal_writer(dir: &Path) -> Result<Connection, StoreError> {
+    writer(&dir.join(JOURNAL_FILE), JOURNAL_DDL, JOURNAL_VERSION)
+}
+
+/// The store's connection for writing; creates the file.
+pub(crate) fn store_writer(dir: &Path) -> Result<Connection, StoreError> {
+    let conn = writer(&dir.join(STORE_FILE), STORE_DDL, STORE_VERSION)?;
+    let blob = seal("meta/store.schema", &STORE_VERSION.to_le_bytes());
+    conn.execute("INSERT OR REPLACE INTO meta(key, blob) VALUES ('store.schema', ?1)", [blob])
+        .map_err(writing("the schema's version"))?;
+    Ok(conn)
+}
+
+/// A connection to the journal that reads.
+pub(crate) fn journal_reader(dir: &Path) -> Result<Connection, StoreError> {
+    reader(&dir.join(JOURNAL_FILE), JOURNAL_VERSION)
+}
+
+/// A connection to the store that reads.
+pub(crate) fn store_reader(dir: &Path) -> Result<Connection, StoreError> {
+    reader(&dir.join(STORE_FILE), STORE_VERSION)
+}
+
+/// A connection that copies a write-ahead log back into its file.
+pub(crate) fn checkpointer(path: &Path) -> Result<Connection, StoreError> {
+    let failed = |source| StoreError::Open { path: path.to_owned(), source };
+    let conn = Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_WRITE)).map_err(failed)?;
+    settle_pragmas(path, &conn)?;
+    Ok(conn)
+}
+
+fn flags(access: OpenFlags) -> OpenFlags {
+    access | OpenFlags::SQLITE_OPEN_NO_MUTEX
+}
+
+fn writer(path: &Path, ddl: &str, version: i64) -> Result<Connection, StoreError> {
+    let failed = |source| StoreError::Open { path: path.to_owned(), source };
+    let access = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
+    let mut conn = Connection::open_with_flags(path, flags(access)).map_err(failed)?;
+    settle_pragmas(path, &conn)?;
+    let found = check_version(path, &conn, version)?;
+    if found == 0 {
+        let tx = conn.transaction().map_err(failed)?;
+        tx.execute_batch(ddl).map_err(failed)?;
+        tx.pragma_update(None, "user_version", version).map_err(failed)?;
+        tx.commit().map_err(failed)?;
+    }
+    Ok(conn)
+}
+
+/// Sets what makes a commit durable, and reads it back.
+fn settle_pragmas(path: &Path, conn: &Connection) -> Result<(), StoreError> {
+    let failed = |source| StoreError::Open { path: path.to_owned(), source };
+    conn.busy_timeout(BUSY).map_err(failed)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    conn.pragma_update(None, "page_size", 8192).map_err(failed)?;
+    let mode: String = conn.pragma_update_and_check(None, "journal_mode", "WAL", |row| row.get(0)).map_err(failed)?;
+    if mode != "wal" {
+        return Err(StoreError::Pragma { path: path.to_owned(), pragma: "journal_mode", found: mode, wanted: "wal" });
+    }
+    conn.pragma_update(None, "synchronous", "FULL").map_err(failed)?;
+    let synchronous: i64 = conn.pragma_query_value(None, "synchronous", |row| row.get(0)).map_err(failed)?;
+    if synchronous != 2 {
+        let found = synchronous.to_string();
+        return Err(StoreError::Pragma { path: path.to_owned(), pragma: "synchronous", found, wanted: "2 (FULL)" });
+    }
+    conn.pragma_update(None, "wal_autocheckpoint", 0).map_err(failed)?;
+    conn.pragma_update(None, "journal_size_limit", WAL_KEPT_BYTES.cast_signed()).map_err(failed)?;
+    conn.pragma_update(None, "temp_store", "MEMORY").map_err(failed)?;
+    // In KiB: enough for the index pages of one settling slice.
+    conn.pragma_update(None, "cache_size", -16_384).map_err(failed)?;
+    Ok(())
+}
+
+fn reader(path: &Path, version: i64) -> Result<Connection, StoreError> {
+    if !path.exists() {
+        return Err(StoreError::Missing { path: path.to_owned() });
+    }
+    let failed = |source| StoreError::Open { path: path.to_owned(), source };
+    let conn = Connection::open_with_flags(path, flags(OpenFlags::SQLITE_OPEN_READ_ONLY)).map_err(failed)?;
+    conn.busy_timeout(BUSY).map_err(failed)?;
+    conn.set_prepared_statement_cache_capacity(STATEMENTS);
+    conn.pragma_update(None, "cache_size", -4_096).map_err(failed)?;
+    if check_version(path, &conn, version)? == 0 {
+        return Err(StoreError::Missing { path: path.to_owned() });
+    }
+    Ok(conn)
+}
+
+fn check_version(path: &Path, conn: &Connection, known: i64) -> Result<i64, StoreError> {
+    let failed = |source| StoreError::Open { path: path.to_owned(), source };
+    let found: i64 = conn.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(failed)?;
+    if found > known {
+        return Err(StoreError::NewerSchema { path: path.to_owned(), found, known });
+    }
+    Ok(found)
+}
+
+/// A count or number that SQLite keeps as a signed integer.
+pub(crate) fn sql(value: u64) -> i64 {
+    i64::try_from(value).unwrap_or(i64::MAX)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::tests::TempDir;
+
+    #[test]
+    fn a_newer_file_is_refused_with_both_versions() {
+        let dir = TempDir::new();
+        let conn = store_writer(dir.path()).unwrap();
+        conn.pragma_update(None, "user_version", 99).unwrap();
+        drop(conn);
+        let error = store_writer(dir.path()).unwrap_err().to_string();
+        assert!(error.ends_with("has schema version 99, this program knows up to 1; use the newer program"), "{error}");
+    }
+
+    #[test]
+    fn every_writing_connection_is_durable() {
+        let dir = TempDir::new();
+        for conn in [journal_writer(dir.path()).unwrap(), store_writer(dir.path()).unwrap()] {
+            let synchronous: i64 = conn.pragma_query_value(None, "synchronous", |row| row.get(0)).unwrap();
+            let page_size: i64 = conn.pragma_query_value(None, "page_size", |row| row.get(0)).unwrap();
+            assert_eq!((synchronous, page_size), (2, 8192));
+        }
+    }
+}
