@@ -378,10 +378,16 @@ mod tests {
     }
 
     #[test]
-    fn a_factor_that_its_heating_value_denies_does_not_load() {
-        let text = BUILTIN.replace("value = 0.9714\nunit = \"kgce/kg\"", "value = 0.9174\nunit = \"kgce/kg\"");
-        let mistakes = Factors::parse("f.toml", &text).unwrap_err();
+    fn a_table_with_mistakes_names_all_of_them() {
+        let text = include_str!("../../tests/config/factors.bad.toml");
+        let mistakes = Factors::parse("factors.bad.toml", text).unwrap_err();
         let mistakes: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
-        insta::assert_snapshot!(mistakes.join("\n"), @"f.toml:82: factor 0.9174 is not 28470 kJ over 29307.6 kJ/kgce = 0.9714");
+        insta::assert_snapshot!(mistakes.join("\n"), @"
+        factors.bad.toml:9: factor 0.7413 is not 20934 kJ over 29307.6 kJ/kgce = 0.7143
+        factors.bad.toml:20: `range` needs two numbers, the lower one first
+        factors.bad.toml:28: unit `kgce/m3` does not fit `coke`, which is counted in kg: such as `kgce/kg`
+        factors.bad.toml:31: factor of `electricity` is outside of 0.1 to 0.45 kgce/kWh
+        factors.bad.toml:44: `[[factor]]` key `evidence`: unknown variant `heard`, expected `quoted` or `seen`
+        ");
     }
 }

@@ -251,17 +251,19 @@ mod tests {
 
     #[test]
     fn a_programme_with_mistakes_names_all_of_them() {
-        let text = "[programme]\nid = \"X\"\nname = \"x\"\n\n[[target]]\nindicator = \"cost\"\ndue = 2020-06-30\n\
-                    reduction = 20\nreading = \"cumulative\"\nclause = \"\"\ntext = \"…\"\n[[region]]\n";
-        let mistakes = parse("x.toml", text).unwrap_err();
+        let text = include_str!("../../tests/config/programme.bad.toml");
+        let mistakes = parse("programme.bad.toml", text).unwrap_err();
         let mistakes: Vec<String> = mistakes.iter().map(Mistake::to_string).collect();
         insta::assert_snapshot!(mistakes.join("\n"), @"
-        x.toml:1: `[programme]` needs the key `source`
-        x.toml:6: indicator `cost` is none of operating_cost, production_cycle, defect_rate, energy_intensity, energy_intensity.equivalent, cycle_time, pollutant_intensity.<pollutant>
-        x.toml:7: due 2020-06-30 is not the last day of its year, 2020-12-31
-        x.toml:8: reduction 20 is a ratio between 0 and 1: 0.2 is 20 % less than the baseline
-        x.toml:10: `clause` is empty; a target says where it comes from, word for word
-        x.toml:12: unknown table `region`; there are annex_centre, area, centre, class, programme, sector, statement, target
+        programme.bad.toml:2: `[programme]` needs the key `source`
+        programme.bad.toml:7: indicator `cost` is none of operating_cost, production_cycle, defect_rate, energy_intensity, energy_intensity.equivalent, cycle_time, pollutant_intensity.<pollutant>
+        programme.bad.toml:8: due 2030-06-30 is not the last day of its year, 2030-12-31
+        programme.bad.toml:9: reduction 20 is a ratio between 0 and 1: 0.2 is 20 % less than the baseline
+        programme.bad.toml:11: `clause` is empty; a target says where it comes from, word for word
+        programme.bad.toml:22: the target of `defect_rate` by 2030-12-31 is already stated on line 14
+        programme.bad.toml:34: `[[target]]` key `reading`: unknown variant `total`, expected `cumulative` or `annual_pace`
+        programme.bad.toml:44: area `hami` stands twice
+        programme.bad.toml:48: unknown table `region`; there are annex_centre, area, centre, class, programme, sector, statement, target
         ");
     }
 }

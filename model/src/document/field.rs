@@ -31,26 +31,27 @@ pub struct Name(pub Label);
 
 impl<'de> Deserialize<'de> for Day {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Day, D::Error> {
-        match DayOrAt::deserialize(deserializer)? {
-            DayOrAt::Day(day) => Ok(Day(day)),
-            DayOrAt::At(_) => Err(D::Error::custom("needs a day without a time, such as 2015-01-31")),
+        match day_or_at(&Datetime::deserialize(deserializer)?) {
+            Some(DayOrAt::Day(day)) => Ok(Day(day)),
+            Some(DayOrAt::At(_)) | None => Err(D::Error::custom("needs a day without a time, such as 2015-01-31")),
         }
     }
 }
 
 impl<'de> Deserialize<'de> for At {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<At, D::Error> {
-        match DayOrAt::deserialize(deserializer)? {
-            DayOrAt::At(at) => Ok(At(at)),
-            DayOrAt::Day(_) => Err(D::Error::custom("needs a time with an offset, such as 2019-05-03T10:20:00+08:00")),
+        match day_or_at(&Datetime::deserialize(deserializer)?) {
+            Some(DayOrAt::At(at)) => Ok(At(at)),
+            Some(DayOrAt::Day(_)) | None => {
+                Err(D::Error::custom("needs a time with an offset, such as 2019-05-03T10:20:00+08:00"))
+            }
         }
     }
 }
 
 impl<'de> Deserialize<'de> for DayOrAt {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<DayOrAt, D::Error> {
-        let datetime = Datetime::deserialize(deserializer)?;
-        day_or_at(&datetime).ok_or_else(|| {
+        day_or_at(&Datetime::deserialize(deserializer)?).ok_or_else(|| {
             D::Error::custom(
                 "needs a day such as 2015-01-31, or a time with an offset such as 2019-05-03T10:20:00+08:00",
             )

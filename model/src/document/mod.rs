@@ -226,7 +226,7 @@ impl<'t> Document<'t> {
                 return None;
             };
             whole = false;
-            let unknown = error.message().starts_with("unknown field") && !lines_within(&lines, &key);
+            let unknown = error.message().starts_with(&format!("unknown field `{key}`"));
             let of_key = if unknown { String::new() } else { format!(" key `{key}`") };
             let text = format!("`{label}`{of_key}: {}", worded(error.message()));
             let line = self.line_at(at);
@@ -254,12 +254,6 @@ impl<'t> Document<'t> {
             }
         }
     }
-}
-
-/// Whether keys inside this key are known, so that a key refused by name may be one of them.
-fn lines_within(lines: &BTreeMap<String, usize>, key: &str) -> bool {
-    let inside = format!("{key}.");
-    lines.keys().any(|path| path.starts_with(&inside))
 }
 
 /// The key of a table in or under which the byte at `at` lies.

@@ -42,16 +42,7 @@ pub(super) fn one_electricity_price(doc: &mut Document<'_>, prices: &[Item<Price
 
 /// Some row is in force from the first day of the baseline on, and never two that are equally narrow.
 pub(super) fn tariffs(doc: &mut Document<'_>, tariffs: &Items<Tariff>, baseline: Option<DayRange>) {
-    let first = tariffs.items.iter().min_by_key(|item| item.value.from);
-    if let (Some(first), Some(baseline), true) = (first, baseline, tariffs.whole) {
-        if first.value.from > baseline.from {
-            let text = format!(
-                "the first tariff starts on {}, after the baseline on {}; its days before that have no price",
-                first.value.from, baseline.from
-            );
-            doc.mistake(first.line_of("from"), text);
-        }
-    }
+    starts_with_the_baseline(doc, tariffs, baseline);
     let mut noted: BTreeSet<(usize, usize)> = BTreeSet::new();
     for (month, restday) in (1..=12).flat_map(|month| [(month, false), (month, true)]) {
         let rows: Vec<&Item<Tariff>> = tariffs.items.iter().filter(|item| item.value.is_for(month, restday)).collect();
@@ -68,6 +59,18 @@ pub(super) fn tariffs(doc: &mut Document<'_>, tariffs: &Items<Tariff>, baseline:
             );
             doc.mistake(other.line, text);
         }
+    }
+}
+
+fn starts_with_the_baseline(doc: &mut Document<'_>, tariffs: &Items<Tariff>, baseline: Option<DayRange>) {
+    let first = tariffs.items.iter().min_by_key(|item| item.value.from).filter(|_| tariffs.whole);
+    let (Some(first), Some(baseline)) = (first, baseline) else { return };
+    if first.value.from > baseline.from {
+        let text = format!(
+            "the first tariff starts on {}, after the baseline on {}; its days before that have no price",
+            first.value.from, baseline.from
+        );
+        doc.mistake(first.line_of("from"), text);
     }
 }
 

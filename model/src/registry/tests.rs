@@ -3,8 +3,11 @@
 use std::fmt::Write as _;
 
 use jiff::civil::{Time, date};
+use proptest::prelude::*;
 
 use super::*;
+use crate::Programme;
+use crate::programme::Entry;
 use crate::time::EARLIEST;
 
 const EXAMPLE: &str = include_str!("../../../seeds/example/changji-transformer.toml");
@@ -122,4 +125,301 @@ fn rest_days_and_stops_are_whole_days() {
     assert!(pilot.is_restday(date(2015, 10, 3)) && pilot.is_restday(date(2015, 10, 4)));
     assert!(pilot.is_stopped(date(2015, 2, 18)) && pilot.is_stopped(date(2015, 2, 24)));
     assert!(!pilot.is_stopped(date(2015, 2, 17)) && !pilot.is_stopped(date(2015, 2, 25)));
+}
+
+/// Every `pilot-*.bad.toml` with its exact messages.
+#[test]
+#[allow(clippy::too_many_lines, reason = "one snapshot of all messages, to be read side by side")]
+fn every_bad_file_says_what_would_be_right() {
+    let directory = concat!(env!("CARGO_MANIFEST_DIR"), "/../tests/config");
+    let names = std::fs::read_dir(directory).unwrap().map(|entry| entry.unwrap().file_name().into_string().unwrap());
+    let mut names: Vec<String> =
+        names.filter(|name| name.starts_with("pilot-") && name.ends_with(".bad.toml")).collect();
+    names.sort_unstable();
+    let mut messages = String::new();
+    for name in names {
+        let text = std::fs::read_to_string(format!("{directory}/{name}")).unwrap();
+        let file = name.replace(".bad.toml", ".toml");
+        let found = parse_pilot(&file, &text).expect_err(&name);
+        writeln!(messages, "{}", listed(&found)).unwrap();
+    }
+    insta::assert_snapshot!(messages, @r#"
+    pilot-counted-twice.toml:20: `main/line` and `main/total` (line 14) count the same energy.electricity; say `part_of = "main/total"` if this is a sub-meter
+    pilot-counted-twice.toml:26: `main/oven` and `main/line` (line 20) count the same energy.electricity; say `part_of = "main/line"` if this is a sub-meter
+    pilot-counted-twice.toml:46: `x/ok` and `x/good` (line 33) count the same output.good; say `part_of = "x/good"` if this is a sub-meter
+
+    pilot-days.toml:16: the stop ends on 2015-02-18, before it begins on 2015-02-24; both days are included
+    pilot-days.toml:20: `[[change]]` key `at`: needs a day such as 2015-01-31, or a time with an offset such as 2019-05-03T10:20:00+08:00
+
+    pilot-event.toml:41: event of `a/x`, which is no `[[series]]` of this file
+    pilot-event.toml:51: a `rollover` event needs `rollover = …` on its series: the value at which the register begins again
+    pilot-event.toml:57: a `meter_swap` needs `final` and `initial` and nothing else; it has final
+    pilot-event.toml:64: a `meter_swap` is for series of kind `counter` only
+    pilot-event.toml:72: a `multiplier` event needs `value`, not 0, and nothing else; it has value
+    pilot-event.toml:85: `a/e` has two events of this kind at 2019-05-03T02:20:00.000Z; keep one
+    pilot-event.toml:89: event of `g/good`, of which there are several; say `product`
+    pilot-event.toml:100: the numbers of an event must be finite
+
+    pilot-head.toml:3: pilot id `another-pilot` is not the name of its file: call the file `another-pilot.toml`
+    pilot-head.toml:5: `region` is `Hami`, with `H` at byte 0; allowed: a-z, 0-9 and `-`, the first not `-`
+    pilot-head.toml:6: `sector` is empty; it needs 1 to 64 of a-z, 0-9 and `-`, the first not `-`
+    pilot-head.toml:8: zone `Xinjiang` is not in the time-zone database; such as `Asia/Shanghai`
+    pilot-head.toml:9: `earliest` 1970-01-01T00:00:00.000Z is before 2000-01-01T00:00:00.000Z, which it may only raise
+    pilot-head.toml:13: the baseline ends on 2015-01-01, before it begins on 2015-12-31; both days are included
+
+    pilot-missing-keys.toml:1: table `[baseline]` is missing; it needs the keys from, to
+    pilot-missing-keys.toml:2: `[pilot]` needs the key `region`
+    pilot-missing-keys.toml:2: `[pilot]` needs the key `sector`
+    pilot-missing-keys.toml:2: `[pilot]` needs the key `class`
+    pilot-missing-keys.toml:2: `[pilot]` needs the key `zone`
+    pilot-missing-keys.toml:6: `[[series]]` needs the key `name`
+    pilot-missing-keys.toml:6: `[[series]]` needs the key `quantity`
+    pilot-missing-keys.toml:6: `[[series]]` needs the key `kind`
+    pilot-missing-keys.toml:9: `[[event]]` needs the key `name`
+    pilot-missing-keys.toml:9: `[[event]]` needs the key `at`
+    pilot-missing-keys.toml:9: `[[event]]` needs the key `kind`
+    pilot-missing-keys.toml:12: `[[tariff]]` needs the key `bands`
+
+    pilot-money.toml:18: electricity has a `[[tariff]]` on line 14; drop this price, or the tariffs
+    pilot-money.toml:26: price -1 of `raw_coal` must be 0 or more
+    pilot-money.toml:27: unit `CNY/m3` does not fit `raw_coal`, which is counted in kg: such as `CNY/kg`
+    pilot-money.toml:30: carrier `natural gas` is no single word such as `natural_gas`; series name it `energy.<carrier>`
+    pilot-money.toml:39: price `diesel from 2015-01-01` stands twice; the other one is on line 34
+    pilot-money.toml:47: index 0 of `labour` must be above 0
+    pilot-money.toml:50: charge `fine` is none of demand, power_factor, surcharge
+    pilot-money.toml:52: charge `fine` needs a number, not NaN
+    pilot-money.toml:56: factor 0 of `natural_gas` must be above 0
+    pilot-money.toml:57: unit `tce/m3` does not fit `natural_gas`, which is counted in m3: such as `kgce/m3`
+
+    pilot-not-toml.toml:5: this is no TOML: missing comma between key-value pairs, expected `,`
+    pilot-not-toml.toml:5: this is no TOML: unclosed inline table, expected `}`
+    pilot-not-toml.toml:5: this is no TOML: string values must be quoted, expected literal string
+
+    pilot-part-of.toml:19: `part_of = "b/f"` names no series; it is the asset, `/` and the name of one
+    pilot-part-of.toml:26: `part_of = "b/e"` leads back to this series
+    pilot-part-of.toml:33: `part_of = "d/e"` leads back to this series
+    pilot-part-of.toml:40: `part_of = "c/e"` leads back to this series
+    pilot-part-of.toml:61: `part_of = "g/good"` names 2 series; it must name one
+
+    pilot-product-unknown.toml:22: product `A13` is no `[[product]]` of this file
+
+    pilot-product.toml:16: weight 0 of product `A12` must be above 0
+    pilot-product.toml:19: `id` has `+` at byte 1; control characters, `+` and `#` are not allowed
+    pilot-product.toml:26: weight inf of product `C` must be above 0
+
+    pilot-scope-empty.toml:15: the scope of operating cost is empty; leave `scope` out to take every declared item
+
+    pilot-scope.toml:15: `energy.electricity` stands twice in the scope of operating cost
+    pilot-scope.toml:15: `output.good` is no item of operating cost; write `energy.<carrier>` or `cost.<category>`
+    pilot-scope.toml:15: `labour` is no item of operating cost; write `energy.<carrier>` or `cost.<category>`
+
+    pilot-series-band.toml:24: band `peek` is in no `[[tariff]]`; there are flat, peak
+
+    pilot-series-kinds.toml:18: kind `duration` is for quantity `time.cycle` only, not for `energy.electricity`
+    pilot-series-kinds.toml:25: `rollover` is for kind `counter` only, not for `delta`
+    pilot-series-kinds.toml:26: `on_decrease` is for kind `counter` only, not for `delta`
+    pilot-series-kinds.toml:33: `band` is for quantity `energy.electricity` only, not for `energy.natural_gas`
+    pilot-series-kinds.toml:40: `[[series]]` key `on_decrease`: unknown variant `ignore`, expected `reset`
+
+    pilot-series-names.toml:18: workshop `w` stands twice; the other one is on line 14
+    pilot-series-names.toml:23: `asset` is empty; it needs 1 to 256 bytes
+    pilot-series-names.toml:29: `asset` has `+` at byte 1; control characters, `+` and `#` are not allowed
+    pilot-series-names.toml:39: workshop `v` is no `[[workshop]]` of this file
+    pilot-series-names.toml:47: series `c/e` stands twice; the other one is on line 41
+    pilot-series-names.toml:56: quantity `electricity` is none of energy.<carrier>, output.good, output.defective, output.rework, output.scrap, time.cycle, cost.<category>, emission.<pollutant>, variable.<name>, value.added, power.<name>
+
+    pilot-series-numbers.toml:19: multiplier 0 must be a number other than 0
+    pilot-series-numbers.toml:20: rollover -1 must be above 0: the first value that the register cannot show
+    pilot-series-numbers.toml:21: duration `2 h` is none such as `90s`, `15m`, `2h` or `32d`, above 0
+    pilot-series-numbers.toml:22: `plausible` needs two numbers `[lowest, highest]`, the lower one first
+    pilot-series-numbers.toml:29: multiplier NaN must be a number other than 0
+    pilot-series-numbers.toml:30: duration `0s` is none such as `90s`, `15m`, `2h` or `32d`, above 0
+    pilot-series-numbers.toml:37: duration `999999999999999999d` is none such as `90s`, `15m`, `2h` or `32d`, above 0
+
+    pilot-series-units.toml:19: unit `m3` is a unit of volume; `energy.electricity` is counted in kWh
+    pilot-series-units.toml:26: unit `kW` is a unit of power; `energy.electricity` is counted in kWh; power is integrated only with kind `gauge`
+    pilot-series-units.toml:33: unit `Nm3` is not known; `energy.natural_gas` is counted in m3 and what converts to it
+    pilot-series-units.toml:35: `variable.temperature` has no unit of its own: say `unit`, for a plain number `unit = "1"`
+    pilot-series-units.toml:46: unit `a very long unit` is longer than 15 bytes
+
+    pilot-tariff-hours.toml:17: span `10:00-12:00` of band `peak` overlaps band `peak` at 10:00
+    pilot-tariff-hours.toml:17: span `23:00-08:15` of band `valley` overlaps band `peak` at 08:00
+    pilot-tariff-hours.toml:22: span `8:00-11:00` is none such as `08:00-11:00`, on quarter-hours, 24:00 only as its end
+    pilot-tariff-hours.toml:22: span `08:10-11:00` is none such as `08:00-11:00`, on quarter-hours, 24:00 only as its end
+    pilot-tariff-hours.toml:22: span `12:00-12:00` is empty; a whole day is `00:00-24:00`
+    pilot-tariff-hours.toml:22: span `22:00-25:00` is none such as `08:00-11:00`, on quarter-hours, 24:00 only as its end
+    pilot-tariff-hours.toml:22: band `peek` has hours and no price; `bands` has flat, peak
+
+    pilot-tariff-late.toml:15: the first tariff starts on 2016-01-01, after the baseline on 2015-01-01; its days before that have no price
+
+    pilot-tariff-months.toml:14: no tariff is for a workday in month 12; add a row without `months` and `days`
+    pilot-tariff-months.toml:19: `[[restday]]` needs `dates = [2015-10-01, …]` or `date = 2015-10-01`
+
+    pilot-tariff-rest.toml:16: bands flat, valley have no hours; only one may take what is left of the day
+    pilot-tariff-rest.toml:22: no band is in force at 07:00; fill the day, or leave out the hours of the band that takes what is left
+    pilot-tariff-rest.toml:26: `bands` is empty; it needs a price, as in `{ flat = 0.52 }` (CNY per kWh)
+
+    pilot-tariff-rows.toml:23: this tariff and the one on line 18 both hold on the same days from 2016-01-01; say other `months` or `days`
+    pilot-tariff-rows.toml:30: month 0 is none of 1 to 12
+    pilot-tariff-rows.toml:30: month 13 is none of 1 to 12
+    pilot-tariff-rows.toml:30: month 5 stands twice in `months`
+    pilot-tariff-rows.toml:31: the price of band `flat` is NaN; it needs a number of CNY per kWh
+
+    pilot-topics.toml:11: topic filters `spBv1.0/Plant/#` and `spBv1.0/Plant/DDATA/+` overlap; keep one of them
+    pilot-topics.toml:12: topic filter `pilotline/v1/other/+` takes topics below `pilotline/`, which belong to the pilots they name
+    pilot-topics.toml:13: topic filter `neuron/#/tags` is no MQTT filter: `#` is the whole last level and `+` a whole level, as in `spBv1.0/Plant/#`
+    pilot-topics.toml:14: topic filter `$share/g/neuron` is a shared subscription; name the topics themselves
+
+    pilot-unknown-keys.toml:9: `[pilot]`: unknown key `colour`, expected one of `id`, `name`, `enterprise`, `region`, `sector`, `class`, `zone`, `programme`, `earliest`, `pieces`, `topics`
+    pilot-unknown-keys.toml:20: `[[series]]`: unknown key `multiplyer`, expected one of `asset`, `name`, `product`, `quantity`, `kind`, `unit`, `multiplier`, `rollover`, `max_gap`, `plausible`, `stage`, `band`, `part_of`, `workshop`, `on_decrease`, `until`
+    pilot-unknown-keys.toml:22: unknown table `mapping`; there are baseline, change, charge, event, factor, ignore, index, pilot, plan, price, product, restday, series, stop, tariff, workshop
+    pilot-unknown-keys.toml:25: `[plan]`: unknown key `energy`, expected `operating_cost`
+    pilot-unknown-keys.toml:30: `[[product]]` key `name`: unknown key `de`, expected `zh` or `en`
+
+    pilot-wrong-types.toml:9: `[pilot]` key `pieces`: unknown variant `both`, expected `series` or `orders`
+    pilot-wrong-types.toml:20: `[[series]]` key `multiplier`: invalid type: string "80", expected a number
+    pilot-wrong-types.toml:21: `[[series]]` key `until`: invalid type: string "2019-01-01", expected a date, without quotes
+    pilot-wrong-types.toml:27: `[[event]]` key `at`: needs a time with an offset, such as 2019-05-03T10:20:00+08:00
+    pilot-wrong-types.toml:28: `[[event]]` key `kind`: unknown variant `swap`, expected one of `meter_swap`, `rollover`, `multiplier`
+    pilot-wrong-types.toml:31: `[[stop]]` key `from`: needs a day without a time, such as 2015-01-31
+    pilot-wrong-types.toml:33: `[[stop]]` key `reason`: invalid type: integer `3`, expected a text `"…"`
+    pilot-wrong-types.toml:37: `[[workshop]]` key `name`: invalid type: integer `1`, expected a text or `{ zh = "…", en = "…" }`
+    "#);
+}
+
+#[test]
+fn the_programme_decides_which_places_there_are() {
+    let entry = |id: &str| Entry {
+        id: Slug::parse(id).unwrap(),
+        name: Label { zh: id.to_owned(), en: id.to_owned() },
+        clause: String::new(),
+        count: None,
+    };
+    let programme = |id: &str| Programme {
+        id: Slug::parse(id).unwrap(),
+        name: Label { zh: String::new(), en: String::new() },
+        source: String::new(),
+        targets: vec![],
+        regions: vec![entry("kashi"), entry("yili")],
+        sectors: vec![entry("electronics")],
+        classes: vec![entry("demonstration")],
+        centres: vec![],
+        centres_in_annex: vec![],
+        statements: vec![],
+    };
+    insta::assert_snapshot!(listed(&check_against(&pilot(""), &programme("xinjiang-2025"))), @"
+    pilots/p.toml:4: region `hami` is not in programme `xinjiang-2025`; it has kashi, yili
+    pilots/p.toml:6: class `pilot` is not in programme `xinjiang-2025`; it has demonstration
+    ");
+    insta::assert_snapshot!(listed(&check_against(&pilot(""), &programme("next-plan"))), @"pilots/p.toml:1: programme `xinjiang-2025` is not the one in force, `next-plan`");
+}
+
+#[test]
+fn a_topic_belongs_to_one_pilot() {
+    let file = |id: &str, topics: &str| {
+        let text = small("").replace("id = \"p\"", &format!("id = \"{id}\"\ntopics = {topics}"));
+        (format!("pilots/{id}.toml"), text)
+    };
+    let files = vec![
+        file("b", r#"["neuron/b/#", "spBv1.0/A/DDATA/+/x"]"#),
+        file("a", r#"["neuron/a/#", "spBv1.0/A/#"]"#),
+        ("pilots/c.toml".to_owned(), "[pilot".to_owned()),
+        ("pilots/more/a.toml".to_owned(), file("a", "[]").1),
+    ];
+    let (registry, mistakes) = assemble(files);
+    let ids: Vec<&str> = registry.pilots.keys().map(PilotId::as_str).collect();
+    assert_eq!(ids, ["a", "b"]);
+    insta::assert_snapshot!(listed(&mistakes), @"
+    pilots/c.toml:1: this is no TOML: unclosed table, expected `]`
+    pilots/more/a.toml:2: pilot `a` is already declared in pilots/a.toml
+    pilots/b.toml:3: topic filter `spBv1.0/A/DDATA/+/x` overlaps `spBv1.0/A/#` of pilot `a`; a topic belongs to one
+    ");
+}
+
+#[test]
+fn a_mistake_stands_on_the_line_of_its_key() {
+    let series =
+        "[[series]]\nasset = \"a\"\nname = \"e\"\n# a comment\nquantity = \"energy.electricity\"\nkind = \"counter\"\n";
+    for above in 0..3 {
+        let text = format!("{}{series}max_gap = \"soon\"\n", "\n".repeat(above));
+        let found = parse_pilot("p.toml", &small(&text)).unwrap_err();
+        let line = small(&text).lines().position(|line| line.starts_with("max_gap")).unwrap() + 1;
+        assert_eq!((found.len(), found[0].line), (1, line), "{found:?}");
+    }
+}
+
+#[test]
+fn a_duration_is_a_number_and_a_unit() {
+    check("90s", 90_000);
+    check("15m", 900_000);
+    check("1h30m", 5_400_000);
+    check("32d", 32 * 86_400_000);
+    check("500ms", 500);
+
+    #[track_caller]
+    fn check(text: &str, ms: i64) {
+        let series = format!(
+            "[[series]]\nasset = \"a\"\nname = \"g\"\nquantity = \"output.good\"\nkind = \"delta\"\nmax_gap = \"{text}\""
+        );
+        let pilot = pilot(&series);
+        assert_eq!((pilot.series[0].max_gap_ms, pilot.series[0].declares_max_gap), (Some(ms), true), "{text}");
+    }
+}
+
+#[test]
+fn spans_may_pass_midnight_and_fill_the_day() {
+    let tariff =
+        |hours: &str| format!("[[tariff]]\nfrom = 2015-01-01\nbands = {{ a = 1.0, b = 2.0 }}\nhours = {hours}\n");
+    let band = |hours: &str, hour: i8, minute: i8| {
+        let pilot = pilot(&tariff(hours));
+        pilot.tariffs[0].band_at(Time::constant(hour, minute, 0, 0)).to_string()
+    };
+    let full = r#"{ a = ["22:00-06:00"], b = ["06:00-22:00"] }"#;
+    assert_eq!((band(full, 23, 59), band(full, 5, 59), band(full, 6, 0), band(full, 21, 59)), four("a", "a", "b", "b"));
+    let late = r#"{ a = ["22:00-24:00"] }"#;
+    assert_eq!((band(late, 21, 59), band(late, 22, 0), band(late, 23, 45), band(late, 0, 0)), four("b", "a", "a", "b"));
+
+    fn four(a: &str, b: &str, c: &str, d: &str) -> (String, String, String, String) {
+        (a.to_owned(), b.to_owned(), c.to_owned(), d.to_owned())
+    }
+}
+
+proptest! {
+    /// Pieces of valid files in any order, and plain noise: mistakes, never a panic.
+    #[test]
+    fn no_text_makes_the_registry_panic(lines in proptest::collection::vec(line(), 0..40), noise in ".{0,40}") {
+        let text = format!("{}\n{noise}", lines.join("\n"));
+        for text in [text.as_str(), &lines.join("\n"), &noise] {
+            if let Err(mistakes) = parse_pilot("p.toml", text) {
+                prop_assert!(!mistakes.is_empty());
+                let n_lines = text.lines().count().max(1) + 1;
+                prop_assert!(mistakes.iter().all(|mistake| mistake.line <= n_lines), "{mistakes:?}");
+            }
+        }
+    }
+
+    /// Every quarter-hour of a day has exactly the band that its span says, whatever the span.
+    #[test]
+    fn a_span_holds_exactly_its_quarter_hours(from in 0usize..96, length in 1usize..96, asked in 0usize..96) {
+        let clock = |quarter: usize| format!("{:02}:{:02}", quarter / 4, quarter % 4 * 15);
+        let hours = format!("{{ a = [\"{}-{}\"] }}", clock(from), clock((from + length) % 96));
+        let pilot = pilot(&format!("[[tariff]]\nfrom = 2015-01-01\nbands = {{ a = 1.0, b = 2.0 }}\nhours = {hours}\n"));
+        let inside = (asked + 96 - from) % 96 < length;
+        let time = Time::constant(i8::try_from(asked / 4).unwrap(), i8::try_from(asked % 4 * 15).unwrap(), 14, 0);
+        prop_assert_eq!(&**pilot.tariffs[0].band_at(time), if inside { "a" } else { "b" });
+    }
+}
+
+/// A line of the example, sometimes cut or with its value changed.
+fn line() -> impl Strategy<Value = String> {
+    let lines: Vec<&'static str> = EXAMPLE.lines().collect();
+    let values =
+        ["0", "-1", "nan", "\"\"", "[]", "{}", "2015-13-01", "\"24:00-25:00\"", "[\"a\", 1]", "1e999", "{ a.b = 1 }"];
+    (proptest::sample::select(lines), proptest::sample::select(values.to_vec()), 0u8..4).prop_map(
+        |(line, value, how)| match (how, line.split_once('=')) {
+            (0, Some((key, _))) => format!("{key}= {value}"),
+            (1, _) => line.chars().take(line.chars().count() / 2).collect(),
+            _ => line.to_owned(),
+        },
+    )
 }
