@@ -1,18 +1,319 @@
 //! The registry, indexed for the hot path: (pilot, asset, name, product) → series number and conversion.
-use std::sync::Arc;
+//!
+//! Built once per registry in force and shared by all connections. Numbers of series come from the store's catalogue on
+//! first use and are kept here, so that a reading of a known series costs two look-ups and no allocation.
+//!
+//! Invariants:
+//! - resolution is that of CONTRACT section 2 and agrees with `Pilot::resolve`;
+//! - no pilot gets more than [`UNREGISTERED_MAX`] unregistered and [`BY_PRODUCT_MAX`] registered series through readings
+//!   (two connections that reach the bound at once are held apart by a lock).
 
-use model::Registry;
-use store::Store;
+use std::collections::{BTreeMap, HashMap, HashSet};
+use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
+
+use model::registry::Ignore;
+use model::{Pilot, PilotId, Registry, Series, SeriesId, SeriesKey, Unit};
+use store::{Registration, Store};
+
+/// Most unregistered series of a pilot (CONTRACT section 2): beyond it a gateway that makes up names is refused,
+/// `too_many_series`.
+pub const UNREGISTERED_MAX: usize = 10_000;
+/// Most series of a pilot once each product of a reading has made one of its own. Only a pilot without `[[product]]` can
+/// reach it; beyond it a gateway that makes up products is refused, `too_many_series`.
+pub const BY_PRODUCT_MAX: usize = 10_000;
 
 /// Built once per registry in force; shared by all connections.
 pub struct Index {
-    _registry: Arc<Registry>,
-    _store: Arc<Store>,
+    registry: Arc<Registry>,
+    store: Arc<Store>,
+    pilots: HashMap<PilotId, PilotIndex>,
 }
+
+/// One pilot's series by asset and name.
+pub(crate) struct PilotIndex {
+    pilot: Arc<Pilot>,
+    /// By asset, then by name: both can be looked up with borrowed text.
+    slots: HashMap<Arc<str>, HashMap<Arc<str>, Slot>>,
+    /// Empty if the registry lists none: then every product is taken.
+    products: HashSet<Arc<str>>,
+    /// Held while a reading makes a new series; how many registered ones the store has, once counted.
+    minting: Mutex<Option<usize>>,
+}
+
+/// What is declared for one asset and name.
+#[derive(Default)]
+pub(crate) struct Slot {
+    plain: Option<Declared>,
+    by_product: BTreeMap<Arc<str>, Declared>,
+    /// Series that take their product from readings.
+    minted: RwLock<HashMap<Arc<str>, SeriesId>>,
+}
+
+/// A `[[series]]` by its place in the pilot's list, and its number once it has one.
+struct Declared {
+    place: usize,
+    id: OnceLock<SeriesId>,
+}
+
+/// The registered series that a reading goes to.
+pub(crate) struct Target<'i> {
+    pub(crate) series: &'i Series,
+    slot: &'i Slot,
+    number: Number<'i>,
+}
+
+/// How the series gets its number.
+enum Number<'i> {
+    /// Declared with exactly this key.
+    Fixed(&'i Declared),
+    /// Declared without product; the reading names one.
+    ByProduct,
+}
+
+/// A bound on the series of a pilot is reached.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Full(pub(crate) usize);
 
 impl Index {
     /// Indexes a registry.
     pub fn new(registry: Arc<Registry>, store: Arc<Store>) -> Index {
-        Index { _registry: registry, _store: store }
+        let of = |(id, pilot): (&PilotId, &Arc<Pilot>)| (id.clone(), PilotIndex::new(Arc::clone(pilot)));
+        let pilots = registry.pilots.iter().map(of).collect();
+        Index { registry, store, pilots }
+    }
+
+    /// The registry that it indexes.
+    pub fn registry(&self) -> &Registry {
+        &self.registry
+    }
+
+    /// The store whose catalogue numbers the series.
+    pub fn store(&self) -> &Arc<Store> {
+        &self.store
+    }
+
+    pub(crate) fn pilot(&self, id: &str) -> Option<&PilotIndex> {
+        self.pilots.get(id)
+    }
+}
+
+impl PilotIndex {
+    fn new(pilot: Arc<Pilot>) -> PilotIndex {
+        let mut slots: HashMap<Arc<str>, HashMap<Arc<str>, Slot>> = HashMap::new();
+        for (place, series) in pilot.series.iter().enumerate() {
+            let names = slots.entry(Arc::clone(&series.asset)).or_default();
+            let slot = names.entry(Arc::clone(&series.name)).or_default();
+            let declared = Declared { place, id: OnceLock::new() };
+            match &series.product {
+                None => {
+                    slot.plain.get_or_insert(declared);
+                }
+                Some(product) => {
+                    slot.by_product.entry(Arc::clone(product)).or_insert(declared);
+                }
+            }
+        }
+        let products = pilot.products.iter().map(|product| Arc::clone(&product.id)).collect();
+        PilotIndex { pilot, slots, products, minting: Mutex::new(None) }
+    }
+
+    pub(crate) fn pilot(&self) -> &Pilot {
+        &self.pilot
+    }
+
+    /// Whether the registry takes this product.
+    pub(crate) fn takes_product(&self, product: &str) -> bool {
+        self.products.is_empty() || self.products.contains(product)
+    }
+
+    /// The `[[ignore]]` that drops readings of this asset and name.
+    pub(crate) fn ignored_by(&self, asset: &str, name: &str) -> Option<&Ignore> {
+        self.pilot.ignores.iter().find(|ignore| glob(&ignore.asset, asset) && glob(&ignore.name, name))
+    }
+
+    /// What is declared under this asset and name, whatever the product; if anything is, both are good names.
+    pub(crate) fn slot(&self, asset: &str, name: &str) -> Option<&Slot> {
+        self.slots.get(asset)?.get(name)
+    }
+
+    /// The registered series of a reading: declared with its product, else without; a series with product is lent to a
+    /// reading that names none if it is the only one of that asset and name.
+    pub(crate) fn resolve<'i>(&'i self, slot: &'i Slot, product: Option<&str>) -> Option<Target<'i>> {
+        let (declared, number) = match (product, &slot.plain) {
+            (Some(product), plain) => match (slot.by_product.get(product), plain) {
+                (Some(declared), _) => (declared, Number::Fixed(declared)),
+                (None, Some(declared)) => (declared, Number::ByProduct),
+                (None, None) => return None,
+            },
+            (None, Some(declared)) => (declared, Number::Fixed(declared)),
+            (None, None) => {
+                let only = slot.by_product.values().next().filter(|_| slot.by_product.len() == 1)?;
+                (only, Number::Fixed(only))
+            }
+        };
+        Some(Target { series: &self.pilot.series[declared.place], slot, number })
+    }
+
+    /// The number of a registered series; a new one if this is its first reading.
+    pub(crate) fn number(&self, target: &Target<'_>, product: Option<&str>, store: &Store) -> Result<SeriesId, Full> {
+        let series = target.series;
+        match (&target.number, product) {
+            (Number::Fixed(declared), _) => {
+                let intern = || store.intern(&self.key(series, series.product.clone()), &Registration::Registered);
+                Ok(*declared.id.get_or_init(intern))
+            }
+            (Number::ByProduct, product) => self.number_by_product(target, product.unwrap_or_default(), store),
+        }
+    }
+
+    fn key(&self, series: &Series, product: Option<Arc<str>>) -> SeriesKey {
+        let (asset, name) = (Arc::clone(&series.asset), Arc::clone(&series.name));
+        SeriesKey { pilot: self.pilot.id.clone(), asset, name, product }
+    }
+
+    fn number_by_product(&self, target: &Target<'_>, product: &str, store: &Store) -> Result<SeriesId, Full> {
+        let minted = &target.slot.minted;
+        if let Some(id) = minted.read().unwrap_or_else(PoisonError::into_inner).get(product) {
+            return Ok(*id);
+        }
+        let product: Arc<str> = product.into();
+        let key = self.key(target.series, Some(Arc::clone(&product)));
+        let mut n_registered = self.minting.lock().unwrap_or_else(PoisonError::into_inner);
+        let id = match store.lookup(&key, &Registration::Registered) {
+            Some(id) => id,
+            None => {
+                let n = n_registered.get_or_insert_with(|| n_registered_of(store, &self.pilot.id));
+                if *n >= BY_PRODUCT_MAX {
+                    return Err(Full(BY_PRODUCT_MAX));
+                }
+                *n += 1;
+                store.intern(&key, &Registration::Registered)
+            }
+        };
+        minted.write().unwrap_or_else(PoisonError::into_inner).insert(product, id);
+        Ok(id)
+    }
+
+    /// The number of a series that nobody registered; a new one if this is its first reading.
+    pub(crate) fn number_unregistered(
+        &self,
+        key: &SeriesKey,
+        unit: Option<&str>,
+        store: &Store,
+    ) -> Result<SeriesId, Full> {
+        let registration = Registration::Unregistered { unit: unit.map(Arc::from) };
+        if let Some(id) = store.lookup(key, &registration) {
+            return Ok(id);
+        }
+        let _minting = self.minting.lock().unwrap_or_else(PoisonError::into_inner);
+        if store.lookup(key, &registration).is_none() && store.n_unregistered(&self.pilot.id) >= UNREGISTERED_MAX {
+            return Err(Full(UNREGISTERED_MAX));
+        }
+        Ok(store.intern(key, &registration))
+    }
+}
+
+fn n_registered_of(store: &Store, pilot: &PilotId) -> usize {
+    store.catalogue_of(pilot).iter().filter(|entry| entry.registration == Registration::Registered).count()
+}
+
+/// The unit that a reading was sent in, matched to the declared one.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub(crate) enum SentUnit {
+    /// None was sent, or the declared one, perhaps in another spelling: the number stays as it is, to the bit.
+    Declared,
+    /// Another unit of the same dimension.
+    Converts(Unit),
+    /// A unit of another dimension.
+    OtherDimension(Unit),
+    /// No unit of the table.
+    Unknown,
+}
+
+impl SentUnit {
+    /// Matches what was sent to the declared unit.
+    pub(crate) fn of(sent: Option<&str>, declared: &Unit) -> SentUnit {
+        let Some(sent) = sent.filter(|sent| *sent != declared.symbol()) else { return SentUnit::Declared };
+        match Unit::parse(sent) {
+            None => SentUnit::Unknown,
+            Some(unit) if unit == *declared => SentUnit::Declared,
+            Some(unit) if unit.ratio_to(declared).is_some() => SentUnit::Converts(unit),
+            Some(unit) => SentUnit::OtherDimension(unit),
+        }
+    }
+}
+
+/// Whether `text` fits `pattern`, where `*` stands for any text (also `/`) and `?` for one character.
+fn glob(pattern: &str, text: &str) -> bool {
+    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
+    let (mut p, mut t) = (0, 0);
+    // Where the last `*` stood and how far into the text it reaches: on a mismatch it takes one character more.
+    let mut star: Option<(usize, usize)> = None;
+    while t < text.len() {
+        match pattern.get(p) {
+            Some('*') => {
+                star = Some((p, t));
+                p += 1;
+            }
+            Some(&c) if c == '?' || c == text[t] => {
+                p += 1;
+                t += 1;
+            }
+            Some(_) | None => {
+                let Some((at, reach)) = star else { return false };
+                star = Some((at, reach + 1));
+                p = at + 1;
+                t = reach + 1;
+            }
+        }
+    }
+    pattern[p..].iter().all(|&c| c == '*')
+}
+
+/// The index in force, shared by the doors; replaced whole on reload.
+pub struct CurrentIndex {
+    current: RwLock<Arc<Index>>,
+}
+
+impl CurrentIndex {
+    /// Puts a first index in force.
+    pub fn new(index: Index) -> CurrentIndex {
+        CurrentIndex { current: RwLock::new(Arc::new(index)) }
+    }
+
+    /// The index in force now. Cheap: one reference count.
+    pub fn get(&self) -> Arc<Index> {
+        // A poisoned lock still holds a whole index: replacing is one assignment.
+        Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner))
+    }
+
+    /// Puts another one in force.
+    pub fn replace(&self, index: Index) {
+        *self.current.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(index);
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_glob_takes_stars_and_question_marks() {
+        check("*", "anything/at all", true);
+        check("*", "", true);
+        check("press-*", "press-01", true);
+        check("press-*", "lathe-01", false);
+        check("*/debug*", "line-a/debug-7", true);
+        check("a?c", "a相c", true);
+        check("a?c", "ac", false);
+        check("a*b*c", "axxbyyc", true);
+        check("a*b*c", "axxbyy", false);
+        check("", "", true);
+        check("", "a", false);
+
+        #[track_caller]
+        fn check(pattern: &str, text: &str, fits: bool) {
+            assert_eq!(glob(pattern, text), fits, "{pattern} against {text}");
+        }
     }
 }

@@ -1,10 +1,28 @@
-//! From an observation to readings, order events and refusals. Stateless: a message means the same whatever came before.
-use model::reason::Refusal;
-use model::{OrderEvent, PilotId, Reading, SeriesId};
+//! From an observation to readings, order events and refusals. Stateless: a message means the same whatever came before it.
+//!
+//! The topic and the identity decide the pilot, `decode` takes the payload apart, and `check` judges each reading and
+//! order event against the registry. A refusal never stops its neighbours: the message is accepted if anything of it is.
+//!
+//! Invariants:
+//! - every reading and order event ends as exactly one of accepted, ignored or refused; one of an unregistered series is
+//!   accepted and also named in `refusals` as `unknown_series`;
+//! - no clock: the time of receipt is an argument.
+
+pub(crate) mod check;
+#[cfg(test)]
+pub(crate) mod fixture;
+
+use model::reason::{Refusal, RefusedPart};
+use model::{GatewayId, OrderEvent, PilotId, Reading, Reason, SeriesId, UnixMillis};
 use store::SequenceSeen;
 
-use crate::index::Index;
+use self::check::Checker;
+use crate::decode::{self, Message, Refused, shown};
+use crate::index::{Index, PilotIndex};
 use crate::{Identity, Observation};
+
+/// What every topic of Pilotline v1 begins with.
+const TOPIC_PREFIX: &str = "pilotline/v1/";
 
 /// What became of one message.
 #[derive(Debug, Clone, PartialEq)]
@@ -15,15 +33,20 @@ pub enum Outcome {
     Rejected(Rejected),
 }
 
-/// An accepted message.
+/// An accepted message. It may hold nothing, if everything in it is to be ignored.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Accepted {
+    /// Whose message it is; none only in a default.
+    pub pilot: Option<PilotId>,
     pub readings: Vec<(SeriesId, Reading)>,
     pub orders: Vec<(PilotId, OrderEvent)>,
+    /// In order of readings, then orders. One of `unknown_series` names a reading that is also among `readings`.
     pub refusals: Vec<Refusal>,
     pub sequence: Option<SequenceSeen>,
     /// Whether every reading and event has a time of its own or of its message, so that the hash may mark duplicates.
     pub is_timed: bool,
+    /// Readings that an `[[ignore]]` dropped.
+    pub ignored: u32,
 }
 
 /// A rejected message; the first refusal is the reason it is counted under.
@@ -36,6 +59,173 @@ pub struct Rejected {
 
 /// Decodes and normalizes one message.
 pub fn normalize(observation: &Observation, identity: &Identity, index: &Index) -> Outcome {
-    let _ = (observation, identity, index);
-    unimplemented!()
+    let opened = match open(observation, identity, index) {
+        Ok(opened) => opened,
+        Err(rejected) => return Outcome::Rejected(rejected),
+    };
+    let mut accepted = Accepted { is_timed: opened.is_timed(), ..Accepted::default() };
+    accepted.readings.reserve_exact(opened.message.readings.len());
+    let (pilot, sequence) = (opened.address.pilot.pilot().id.clone(), opened.sequence());
+    opened.judge_each(|part, judged| accepted.take(&pilot, part, judged));
+    let is_empty = accepted.readings.is_empty() && accepted.orders.is_empty();
+    if is_empty && !accepted.refusals.is_empty() {
+        return Outcome::Rejected(Rejected { pilot: Some(pilot), refusals: accepted.refusals, sequence });
+    }
+    Outcome::Accepted(Accepted { pilot: Some(pilot), sequence, ..accepted })
 }
+
+impl Accepted {
+    fn take(&mut self, pilot: &PilotId, part: RefusedPart, judged: Judged) {
+        match judged {
+            Judged::Reading(series, reading) => self.readings.push((series, reading)),
+            Judged::Unregistered(series, reading, refused) => {
+                self.readings.push((series, reading));
+                self.refusals.push(refused.at(part));
+            }
+            Judged::Order(event) => self.orders.push((pilot.clone(), event)),
+            Judged::Ignored => self.ignored += 1,
+            Judged::Refused(refused) => self.refusals.push(refused.at(part)),
+        }
+    }
+}
+
+/// What became of one reading or order event.
+#[derive(Debug, Clone, PartialEq)]
+pub(crate) enum Judged {
+    Reading(SeriesId, Reading),
+    /// Kept as sent, and counted as refused `unknown_series`.
+    Unregistered(SeriesId, Reading, Refused),
+    Order(OrderEvent),
+    Ignored,
+    Refused(Refused),
+}
+
+impl Refused {
+    /// As a refusal of this part of its message.
+    pub(crate) fn at(self, part: RefusedPart) -> Refusal {
+        Refusal { reason: self.reason, part, detail: self.detail }
+    }
+}
+
+/// A message whose pilot is known and whose payload is decoded; its parts are not judged yet.
+pub(crate) struct Opened<'a> {
+    pub(crate) address: Address<'a>,
+    pub(crate) message: Message<'a>,
+    pub(crate) checker: Checker<'a>,
+    index: &'a Index,
+}
+
+/// The pilot and gateway that a topic names.
+#[derive(Clone, Copy)]
+pub(crate) struct Address<'a> {
+    pub(crate) pilot: &'a PilotIndex,
+    pub(crate) gateway: &'a str,
+}
+
+/// Finds the pilot and decodes the payload; all that refuses a message as a whole happens here.
+pub(crate) fn open<'a>(
+    observation: &'a Observation,
+    identity: &Identity,
+    index: &'a Index,
+) -> Result<Opened<'a>, Rejected> {
+    let address = address(&observation.topic, identity, index)?;
+    let pilot = address.pilot.pilot();
+    let message = decode::decode(&observation.payload).map_err(|undecodable| Rejected {
+        pilot: Some(pilot.id.clone()),
+        refusals: vec![whole(undecodable.reason, undecodable.detail)],
+        sequence: undecodable.sequence.and_then(|(boot, seq)| address.sequence(boot, seq)),
+    })?;
+    let checker = Checker::new(address.pilot, observation, message.at);
+    Ok(Opened { address, message, checker, index })
+}
+
+fn whole(reason: Reason, detail: String) -> Refusal {
+    Refusal { reason, part: RefusedPart::Message, detail }
+}
+
+/// Reads `pilotline/v1/<pilot>/<gateway>`. Who has a login may not even try other topics: that is `not_authorized`.
+fn address<'a>(topic: &'a str, identity: &Identity, index: &'a Index) -> Result<Address<'a>, Rejected> {
+    let levels = topic.strip_prefix(TOPIC_PREFIX).and_then(|rest| rest.split_once('/'));
+    let levels = levels.filter(|(_, gateway)| !gateway.contains('/'));
+    if let Identity::Login { name, pilot, gateway } = identity
+        && !levels.is_some_and(|(to, from)| identity.speaks_for(to, from))
+    {
+        let own = gateway.as_ref().map_or("<gateway>", GatewayId::as_str);
+        let detail =
+            format!("login {} may publish on `{TOPIC_PREFIX}{pilot}/{own}` only, not on {}", shown(name), shown(topic));
+        return Err(rejected(Some(pilot.clone()), Reason::NotAuthorized, detail));
+    }
+    let Some((pilot, gateway)) = levels else {
+        let detail = format!("topic {} is not `{TOPIC_PREFIX}<pilot>/<gateway>`", shown(topic));
+        return Err(rejected(None, Reason::BadTopic, detail));
+    };
+    let bad_topic = |error: String| rejected(None, Reason::BadTopic, format!("topic {}: {error}", shown(topic)));
+    // Checked before the pilot is looked up, so that a gateway of an unknown pilot is told of a bad id first.
+    if let Err(error) = GatewayId::parse(gateway) {
+        return Err(bad_topic(error.to_string()));
+    }
+    match index.pilot(pilot) {
+        Some(pilot) => Ok(Address { pilot, gateway }),
+        None => {
+            let id = PilotId::parse(pilot).map_err(|error| bad_topic(error.to_string()))?;
+            let detail = format!("pilot `{id}` is not in the registry; add `{id}.toml` to the pilots' directory");
+            Err(rejected(Some(id), Reason::UnknownPilot, detail))
+        }
+    }
+}
+
+fn rejected(pilot: Option<PilotId>, reason: Reason, detail: String) -> Rejected {
+    Rejected { pilot, refusals: vec![whole(reason, detail)], sequence: None }
+}
+
+impl Address<'_> {
+    fn sequence(&self, boot: u64, seq: u64) -> Option<SequenceSeen> {
+        let gateway = GatewayId::parse(self.gateway).ok()?;
+        Some(SequenceSeen { pilot: self.pilot.pilot().id.clone(), gateway, boot, seq })
+    }
+}
+
+impl<'a> Opened<'a> {
+    pub(crate) fn sequence(&self) -> Option<SequenceSeen> {
+        let (boot, seq) = self.message.sequence?;
+        self.address.sequence(boot, seq)
+    }
+
+    /// Whether every part has a time of its own or of the message.
+    pub(crate) fn is_timed(&self) -> bool {
+        let Message { at, readings, orders, .. } = &self.message;
+        at.is_some()
+            || (readings.iter().all(|part| is_timed(part, |reading| reading.at))
+                && orders.iter().all(|part| is_timed(part, |order| order.at)))
+    }
+
+    /// Judges every reading, then every order event, and gives the accepted ones their series' number.
+    pub(crate) fn judge_each(self, mut sink: impl FnMut(RefusedPart, Judged)) {
+        let Opened { message: Message { readings, orders, .. }, checker, index, .. } = self;
+        // The parts are counted in u32; their number is capped at 10,000.
+        for (place, decoded) in (0u32..).zip(readings) {
+            let judged = match decoded {
+                Ok(decoded) => checker.judge(decoded, index.store()),
+                Err(refused) => Judged::Refused(refused),
+            };
+            sink(RefusedPart::Reading(place), judged);
+        }
+        for (place, decoded) in (0u32..).zip(orders) {
+            let judged = match decoded.and_then(|decoded| checker.order(&decoded)) {
+                Ok(event) => Judged::Order(event),
+                Err(refused) => Judged::Refused(refused),
+            };
+            sink(RefusedPart::Order(place), judged);
+        }
+    }
+}
+
+fn is_timed<T>(part: &Result<T, Refused>, at: impl Fn(&T) -> Option<UnixMillis>) -> bool {
+    match part {
+        Ok(part) => at(part).is_some(),
+        Err(refused) => refused.is_timed,
+    }
+}
+
+#[cfg(test)]
+mod tests;
