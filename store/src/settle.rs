@@ -76,7 +76,7 @@ pub(crate) struct Workbench {
 }
 
 impl Workbench {
-    fn open(store: &Store) -> Result<Workbench, StoreError> {
+    pub(crate) fn open(store: &Store) -> Result<Workbench, StoreError> {
         Ok(Workbench {
             journal: journal_reader(&store.dir)?,
             store: store_reader(&store.dir)?,
