@@ -7,7 +7,17 @@
 //! - no data is not zero: a gap shortens coverage;
 //! - one number everywhere: metrics, pages and API print the same stored figure.
 
+pub mod figure;
+#[cfg(test)]
+mod fixture;
+pub mod group;
+pub mod indicator;
+pub mod orders;
 pub mod publish;
+pub mod rollup;
+pub mod standing;
+pub mod sum;
+pub mod tariff;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -74,7 +84,7 @@ pub struct RollupRow {
     #[serde(skip_serializing_if = "Option::is_none")]
     pub integral: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]
-    pub integral_unit: Option<&'static str>,
+    pub integral_unit: Option<String>,
     #[serde(skip_serializing_if = "Option::is_none")]
     pub sum: Option<f64>,
     #[serde(skip_serializing_if = "Option::is_none")]

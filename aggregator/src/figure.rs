@@ -1,0 +1,236 @@
+//! Puts outcomes together to figures: reduction, state, validity, standing against the stages.
+
+use std::collections::BTreeMap;
+
+use model::period::MonthNo;
+use model::programme::Stage;
+use model::{Figure, Indicator, Period, PeriodKind, Programme, Scope, State, UnixMillis, Validity, Window};
+use seeds::factors::Basis;
+
+use crate::indicator::cycle::{Samples, cycle, samples};
+use crate::indicator::data::{Part, PilotData};
+use crate::indicator::output::Pieces;
+use crate::indicator::{Outcome, cost, defects, energy, finding, pollutant, ratio};
+use crate::orders::{Cohorts, n_within};
+use crate::standing::{fractional_year, leading, paths, stages};
+
+/// Two-sided confidence of every interval.
+pub const CONFIDENCE: f64 = 0.9;
+/// `as_of` of a stored figure: the answer puts its own time there.
+pub const UNASKED: UnixMillis = UnixMillis(0);
+/// Findings that say what is not built yet rather than what is wrong with the data.
+const NOT_FLAGS: [&str; 2] = ["no_interval", "base_load"];
+
+/// The figures of one scope, by indicator; in order of period within one.
+pub type Figures = BTreeMap<Indicator, Vec<Figure>>;
+
+/// Every figure of a pilot or of one of its workshops.
+pub fn figures(data: &PilotData<'_>, programme: &Programme, part: Part<'_>) -> Figures {
+    let scope = match part {
+        Part::Whole => Scope::Pilot(data.pilot.id.clone()),
+        Part::Workshop(workshop) => Scope::Workshop(data.pilot.id.clone(), workshop.clone()),
+    };
+    let pieces = Pieces::of(data, part);
+    let periods = periods(data.axis.first, data.axis.open());
+    indicators(data)
+        .into_iter()
+        .map(|indicator| {
+            let plan = Plan::of(programme, data, &scope, &indicator);
+            let outcomes = outcomes(data, part, &pieces, &indicator, &periods);
+            let figures = periods.iter().zip(outcomes).map(|(&period, outcome)| plan.figure(period, outcome)).collect();
+            (indicator, figures)
+        })
+        .collect()
+}
+
+/// What is computed of a pilot: the fixed indicators and its pollutants.
+pub fn indicators(data: &PilotData<'_>) -> Vec<Indicator> {
+    let pollutants = pollutant::pollutants(data.pilot).into_iter().map(Indicator::PollutantIntensity);
+    Indicator::FIXED.into_iter().chain(pollutants).collect()
+}
+
+/// Every month, quarter and year from one month to another (both included), years before quarters before months of a start.
+pub fn periods(first: MonthNo, last: MonthNo) -> Vec<Period> {
+    let kinds = [PeriodKind::Month, PeriodKind::Quarter, PeriodKind::Year];
+    let months = (first.0..=last.0).map(MonthNo);
+    let mut periods: Vec<Period> = months.flat_map(|month| kinds.map(|kind| Period::containing(month, kind))).collect();
+    periods.sort_unstable();
+    periods.dedup();
+    periods
+}
+
+fn outcomes(
+    data: &PilotData<'_>,
+    part: Part<'_>,
+    pieces: &Pieces,
+    indicator: &Indicator,
+    periods: &[Period],
+) -> Vec<Outcome> {
+    let every = |of: &dyn Fn(Period) -> Outcome| periods.iter().map(|&period| of(period)).collect();
+    let none = |why: model::Finding| every(&|_| Outcome::insufficient(why.clone()));
+    let energy_on = |basis| match energy::amounts(data, part, basis) {
+        Ok(amounts) => every(&|period| energy::outcome(data, pieces, &amounts, period)),
+        Err(why) => none(why),
+    };
+    match indicator {
+        Indicator::EnergyIntensity => energy_on(Basis::Calorific),
+        Indicator::EnergyIntensityEquivalent => energy_on(Basis::Equivalent),
+        Indicator::OperatingCost => match cost::cost(data, part) {
+            Ok(cost) => every(&|period| cost::outcome(data, pieces, &cost, period)),
+            Err(why) => none(why),
+        },
+        Indicator::DefectRate => every(&|period| defects::outcome(data, pieces, period)),
+        Indicator::PollutantIntensity(name) => {
+            let amounts = pollutant::amounts(data, part, name);
+            match amounts.series[..] {
+                [] => none(finding("no_series", format!("no `emission.{name}` series is registered here"))),
+                [..] => every(&|period| ratio::ratio(data, pieces, &amounts, period)),
+            }
+        }
+        Indicator::ProductionCycle => match part {
+            Part::Whole => of_cohorts(data, &data.orders.leads, periods, &orders_of(data)),
+            Part::Workshop(_) => none(finding("no_orders", "orders belong to the pilot, not to a workshop")),
+        },
+        Indicator::CycleTime => match part {
+            Part::Whole => of_cohorts(data, &data.cycles, periods, &|samples, base, _| cycle(base, samples, "piece")),
+            Part::Workshop(_) => none(finding("no_series", "cycle times are figured for the pilot as a whole")),
+        },
+    }
+}
+
+type OfCohort<'a> = dyn Fn(&Samples, &Samples, Window) -> Outcome + 'a;
+
+fn of_cohorts(data: &PilotData<'_>, cohorts: &Cohorts, periods: &[Period], of: &OfCohort<'_>) -> Vec<Outcome> {
+    let baseline = samples(cohorts, data.baseline_window());
+    let each = |&period: &Period| match data.closed_window(period) {
+        None => Outcome::insufficient(finding("open_period", "no month of the period is closed yet")),
+        Some(window) => of(&samples(cohorts, window), &baseline, window),
+    };
+    periods.iter().map(each).collect()
+}
+
+/// The production cycle of a cohort, with what was left out of it.
+fn orders_of<'a>(data: &'a PilotData<'_>) -> impl Fn(&Samples, &Samples, Window) -> Outcome + 'a {
+    let orders = &data.orders;
+    move |samples, baseline, window| {
+        let mut outcome = cycle(baseline, samples, "order");
+        let left_out = [
+            ("open_orders", &orders.open, "started and not completed yet"),
+            ("cancelled_orders", &orders.cancelled, "cancelled"),
+            ("lead_not_positive", &orders.not_positive, "completed at or before their start"),
+        ];
+        for (rule, starts, what) in left_out {
+            let n = n_within(starts, window);
+            if n > 0 {
+                outcome.findings.push(finding(rule, format!("{n} orders of the period are {what}: left out")));
+            }
+        }
+        outcome
+    }
+}
+
+/// What turns the outcomes of one scope and indicator into figures.
+struct Plan<'a> {
+    scope: &'a Scope,
+    indicator: &'a Indicator,
+    stages: Vec<Stage>,
+    t0: f64,
+}
+
+impl<'a> Plan<'a> {
+    fn of(programme: &Programme, data: &PilotData<'_>, scope: &'a Scope, indicator: &'a Indicator) -> Plan<'a> {
+        let end = data.pilot.baseline.to;
+        let t0 = fractional_year(end.tomorrow().unwrap_or(end));
+        Plan { scope, indicator, stages: programme.stages(indicator), t0 }
+    }
+
+    fn figure(&self, period: Period, outcome: Outcome) -> Figure {
+        let paths = paths(&self.stages, self.t0, period);
+        assemble(self.scope, self.indicator, period, &self.stages, &paths, outcome)
+    }
+}
+
+/// A figure from an outcome; `paths` are the glide path's indexes at the period's end, by stage.
+pub fn assemble(
+    scope: &Scope,
+    indicator: &Indicator,
+    period: Period,
+    programme_stages: &[Stage],
+    paths: &[f64],
+    outcome: Outcome,
+) -> Figure {
+    let ratio = outcome.ratio();
+    let mut figure = empty(scope, indicator, period);
+    figure.stages = stages(programme_stages, ratio, paths, outcome.cap);
+    if let Some(leading) = leading(programme_stages, period) {
+        figure.standing = Some(figure.stages[leading].standing);
+        figure.target = Some(figure.stages[leading].target);
+    } else {
+        figure.standing = ratio.is_none().then_some(model::Standing::Insufficient);
+    }
+    figure.actual = outcome.actual;
+    figure.adjusted_baseline = outcome.adjusted;
+    figure.reduction = match (outcome.actual, outcome.adjusted) {
+        (Some(actual), Some(adjusted)) if adjusted > 0.0 => Some(1.0 - actual / adjusted),
+        (Some(_) | None, Some(_) | None) => None,
+    };
+    figure.output = outcome.output;
+    let per = |amount: Option<f64>| Some(amount? / outcome.output.filter(|output| *output > 0.0)?);
+    (figure.per_unit, figure.per_unit_baseline) = (per(outcome.actual), per(outcome.adjusted));
+    figure.coverage = outcome.coverage;
+    figure.cost_scope = outcome.cost_scope;
+    figure.findings = outcome.findings;
+    finish(&mut figure, ratio.is_some());
+    figure
+}
+
+fn finish(figure: &mut Figure, sufficient: bool) {
+    if sufficient {
+        let text = "intervals are not computed yet; the standing follows the point";
+        figure.findings.push(finding("no_interval", text));
+        let flagged = figure.findings.iter().any(|finding| !NOT_FLAGS.contains(&finding.rule.as_str()));
+        figure.state = State::Provisional;
+        figure.validity = if flagged { Validity::ValidWithFlags } else { Validity::Valid };
+    }
+    let mut seen = std::collections::BTreeSet::new();
+    figure.findings.retain(|finding| seen.insert(finding.clone()));
+}
+
+/// An insufficient figure without numbers.
+pub fn empty(scope: &Scope, indicator: &Indicator, period: Period) -> Figure {
+    Figure {
+        scope: scope.clone(),
+        indicator: indicator.clone(),
+        period,
+        actual: None,
+        adjusted_baseline: None,
+        reduction: None,
+        ci: None,
+        confidence: CONFIDENCE,
+        output: None,
+        per_unit: None,
+        per_unit_baseline: None,
+        unit: indicator.unit().to_owned(),
+        coverage: None,
+        state: State::Insufficient,
+        validity: Validity::Invalid,
+        standing: Some(model::Standing::Insufficient),
+        target: None,
+        stages: Vec::new(),
+        version: None,
+        as_of: UNASKED,
+        findings: Vec::new(),
+        cost_scope: None,
+        pilots_included: None,
+        pilots_total: None,
+        mean_of_reductions: None,
+    }
+}
+
+/// The figure that a known scope without data answers with: the programme's targets, and why there is no more.
+pub fn without_data(programme: &Programme, scope: &Scope, indicator: &Indicator, period: Period) -> Figure {
+    let why = finding("no_data", "no reading and no order of this scope is in yet");
+    let stages = programme.stages(indicator);
+    let paths = vec![1.0; stages.len()];
+    assemble(scope, indicator, period, &stages, &paths, Outcome::insufficient(why))
+}

@@ -1,0 +1,165 @@
+//! Figures of regions, sectors, classes and the programme: Σ actual / Σ adjusted baseline of their pilots.
+//!
+//! Only pilots whose own figure is sufficient enter; the others stay in the count. The mean of the pilots' reductions is
+//! shown beside the figure and never is the figure. A group's path is its pilots' paths, weighted by adjusted baseline.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use model::{Figure, Indicator, Period, Pilot, Programme, Registry, Scope, State};
+
+use crate::figure::assemble;
+use crate::indicator::{Outcome, finding};
+use crate::standing::Cap;
+use crate::sum::{Sum, sum};
+
+/// A group whose pilots with an assumption in their figure weigh more than this is at best on track itself: what is
+/// sufficient to compute a figure (0.8) must also be free of assumptions to prove it.
+const CAPPED_SHARE_MAX: f64 = 0.2;
+/// Findings of a pilot's figure that cap its standing.
+const CAPPING: [&str; 2] = ["product_weights_assumed", "energy_cost_only"];
+
+/// The groups that a pilot belongs to.
+pub fn groups_of(pilot: &Pilot) -> [Scope; 4] {
+    [
+        Scope::Programme,
+        Scope::Region(pilot.region.clone()),
+        Scope::Sector(pilot.sector.clone()),
+        Scope::Class(pilot.class.clone()),
+    ]
+}
+
+/// Whether a pilot belongs to a group.
+pub fn belongs(pilot: &Pilot, scope: &Scope) -> bool {
+    match scope {
+        Scope::Programme => true,
+        Scope::Region(region) => pilot.region == *region,
+        Scope::Sector(sector) => pilot.sector == *sector,
+        Scope::Class(class) => pilot.class == *class,
+        Scope::Pilot(_) | Scope::Workshop(..) => false,
+    }
+}
+
+/// Every group there is: the programme's taxonomy, and what the registry names beyond it.
+pub fn groups(programme: &Programme, registry: &Registry) -> BTreeSet<Scope> {
+    let mut groups: BTreeSet<Scope> = BTreeSet::from([Scope::Programme]);
+    groups.extend(programme.regions.iter().map(|entry| Scope::Region(entry.id.clone())));
+    groups.extend(programme.sectors.iter().map(|entry| Scope::Sector(entry.id.clone())));
+    groups.extend(programme.classes.iter().map(|entry| Scope::Class(entry.id.clone())));
+    groups.extend(registry.pilots.values().flat_map(|pilot| groups_of(pilot)));
+    groups
+}
+
+/// A group's figures of one indicator, from those of its pilots (pilots in order of id).
+pub fn roll_up(programme: &Programme, scope: &Scope, indicator: &Indicator, members: &[&[Figure]]) -> Vec<Figure> {
+    let mut by_period: BTreeMap<Period, Vec<&Figure>> = BTreeMap::new();
+    for figure in members.iter().copied().flatten() {
+        by_period.entry(figure.period).or_default().push(figure);
+    }
+    by_period
+        .into_iter()
+        .map(|(period, figures)| one(programme, (scope, indicator, period), &figures, members.len()))
+        .collect()
+}
+
+fn one(
+    programme: &Programme,
+    (scope, indicator, period): (&Scope, &Indicator, Period),
+    figures: &[&Figure],
+    n_pilots: usize,
+) -> Figure {
+    let included: Vec<&Figure> = figures.iter().copied().filter(|figure| figure.state != State::Insufficient).collect();
+    let of = |part: fn(&Figure) -> Option<f64>| sum(included.iter().filter_map(|figure| part(figure)));
+    let (actual, adjusted) = (of(|figure| figure.actual), of(|figure| figure.adjusted_baseline));
+    let mut outcome = if included.is_empty() {
+        Outcome::insufficient(finding("no_pilot", format!("none of {n_pilots} pilots has a sufficient figure")))
+    } else {
+        Outcome { actual: Some(actual), adjusted: Some(adjusted), ..Outcome::default() }
+    };
+    outcome.coverage = weighted(&included, adjusted, |figure| figure.coverage);
+    if (1..n_pilots).contains(&included.len()) {
+        let text = format!("{} of {n_pilots} pilots have a sufficient figure and enter", included.len());
+        outcome.findings.push(finding("pilots_left_out", text));
+    }
+    cap(&included, adjusted, &mut outcome);
+    let stages = programme.stages(indicator);
+    let path = |stage: usize| {
+        let of = |figure: &Figure| figure.stages.get(stage).map(|stage| 1.0 - stage.path);
+        weighted(&included, adjusted, of).unwrap_or(1.0)
+    };
+    let paths: Vec<f64> = (0..stages.len()).map(path).collect();
+    let mut figure = assemble(scope, indicator, period, &stages, &paths, outcome);
+    figure.pilots_included = u32::try_from(included.len()).ok();
+    figure.pilots_total = u32::try_from(n_pilots).ok();
+    let reductions = sum(included.iter().filter_map(|figure| figure.reduction));
+    figure.mean_of_reductions = (!included.is_empty()).then(|| reductions / included.len() as f64);
+    figure
+}
+
+/// The mean of a part of the figures, weighted by adjusted baseline; none where no figure has it.
+fn weighted(figures: &[&Figure], adjusted: f64, part: impl Fn(&Figure) -> Option<f64>) -> Option<f64> {
+    if adjusted <= 0.0 {
+        return None;
+    }
+    let (mut total, mut weights) = (Sum::default(), Sum::default());
+    for figure in figures {
+        if let (Some(value), Some(weight)) = (part(figure), figure.adjusted_baseline) {
+            total.add(value * weight);
+            weights.add(weight);
+        }
+    }
+    Some(total.total() / weights.total()).filter(|mean| mean.is_finite())
+}
+
+fn cap(included: &[&Figure], adjusted: f64, outcome: &mut Outcome) {
+    let capped = |figure: &&&Figure| figure.findings.iter().any(|finding| CAPPING.contains(&finding.rule.as_str()));
+    let share = sum(included.iter().filter(capped).filter_map(|figure| figure.adjusted_baseline)) / adjusted;
+    if share > CAPPED_SHARE_MAX {
+        let text = format!(
+            "{:.0} % of the adjusted baseline is of pilots whose own figure rests on an assumption",
+            share * 100.0
+        );
+        outcome.findings.push(finding("pilots_assumed", text));
+        outcome.cap = Cap::OnTrack;
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::figure::empty;
+
+    fn figure(pilot: &str, actual: f64, adjusted: f64) -> Vec<Figure> {
+        let scope = Scope::parse(&format!("pilot:{pilot}")).unwrap();
+        let mut figure = empty(&scope, &Indicator::EnergyIntensity, Period::parse("2016").unwrap());
+        figure.state = State::Provisional;
+        (figure.actual, figure.adjusted_baseline) = (Some(actual), Some(adjusted));
+        figure.reduction = Some(1.0 - actual / adjusted);
+        vec![figure]
+    }
+
+    fn roll(members: &[&[Figure]]) -> Figure {
+        let programme = seeds::programme::builtin();
+        roll_up(&programme, &Scope::Programme, &Indicator::EnergyIntensity, members).remove(0)
+    }
+
+    #[test]
+    fn a_group_is_the_sum_of_actuals_over_the_sum_of_adjusted_baselines() {
+        // The method's vector of two pilots; neither the mean of percentages nor the pooled intensity may come out.
+        let figure = roll(&[&figure("a", 700.0, 1_000.0), &figure("b", 1_980.0, 2_000.0)]);
+        assert_eq!((figure.actual, figure.adjusted_baseline), (Some(2_680.0), Some(3_000.0)));
+        assert!((figure.reduction.unwrap() - 0.10666666666666669).abs() < 1e-12);
+        assert!((figure.mean_of_reductions.unwrap() - 0.155).abs() < 1e-12);
+        assert_eq!((figure.pilots_included, figure.pilots_total), (Some(2), Some(2)));
+    }
+
+    #[test]
+    fn an_insufficient_pilot_stays_in_the_count_and_out_of_the_sum() {
+        let mut silent = figure("b", 1.0, 1.0);
+        silent[0].state = State::Insufficient;
+        let both = roll(&[&figure("a", 700.0, 1_000.0), &silent]);
+        assert_eq!((both.actual, both.pilots_included, both.pilots_total), (Some(700.0), Some(1), Some(2)));
+        assert_eq!(both.findings[0].rule, "pilots_left_out");
+        let none = roll(&[&silent]);
+        assert_eq!((none.state, none.actual), (State::Insufficient, None));
+    }
+}
