@@ -1,0 +1,406 @@
+//! Packets on the wire: framing, the PUBLISH, and the answers. The only file that names `mqtt_protocol_core`, with
+//! `handshake.rs`.
+//!
+//! ```text
+//! byte 0        packet type and flags        a PUBLISH body: topic length (2), topic, packet id (2, QoS > 0),
+//! bytes 1..=4   remaining length, 7 bits     MQTT 5: property length and properties, payload
+//!               each, the lowest first
+//! ```
+//!
+//! Its packets are parsed and built by `mqtt_protocol_core`; its connection type is not used, because it swallows a
+//! QoS 2 redelivery by packet id alone, where CONTRACT asks for DUP and the same bytes. A PUBLISH is read here, in place:
+//! it is the hot path, and its payload stays a slice of the read buffer. The plain PUBACK is four bytes.
+
+use std::ops::Range;
+
+use mqtt_protocol_core::mqtt::packet::{Properties, PropertiesParse, Property, ReasonString, v3_1_1, v5_0};
+use mqtt_protocol_core::mqtt::result_code::{
+    DisconnectReasonCode, MqttError, PubackReasonCode, PubcompReasonCode, PubrecReasonCode, SubackReasonCode,
+    SubackReturnCode, UnsubackReasonCode,
+};
+
+use crate::commit::{Ack, Step, Verdict};
+
+/// MQTT version of a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Version {
+    V3,
+    V5,
+}
+
+/// Why a connection is closed; on MQTT 5 it is told.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Fault {
+    Malformed,
+    Protocol,
+    TopicAlias,
+    ReceiveMaximum,
+    PacketTooLarge,
+    KeepAlive,
+    TakenOver,
+    ShuttingDown,
+    /// The committer has stopped.
+    Unavailable,
+}
+
+impl Fault {
+    fn reason(self) -> DisconnectReasonCode {
+        match self {
+            Fault::Malformed => DisconnectReasonCode::MalformedPacket,
+            Fault::Protocol => DisconnectReasonCode::ProtocolError,
+            Fault::TopicAlias => DisconnectReasonCode::TopicAliasInvalid,
+            Fault::ReceiveMaximum => DisconnectReasonCode::ReceiveMaximumExceeded,
+            Fault::PacketTooLarge => DisconnectReasonCode::PacketTooLarge,
+            Fault::KeepAlive => DisconnectReasonCode::KeepAliveTimeout,
+            Fault::TakenOver => DisconnectReasonCode::SessionTakenOver,
+            Fault::ShuttingDown => DisconnectReasonCode::ServerShuttingDown,
+            Fault::Unavailable => DisconnectReasonCode::UnspecifiedError,
+        }
+    }
+}
+
+/// Types of the packets that a client sends.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Kind {
+    Connect,
+    Publish,
+    Pubrel,
+    Subscribe,
+    Unsubscribe,
+    Pingreq,
+    Disconnect,
+    /// Answers to a PUBLISH of ours, which there is none.
+    Unasked,
+    /// What no client may send.
+    Never,
+}
+
+impl Kind {
+    /// Of the first byte; flags that MQTT fixes must be as it fixes them.
+    pub(super) fn of(first: u8) -> Result<Kind, Fault> {
+        let (kind, flags) = match first >> 4 {
+            1 => (Kind::Connect, 0),
+            3 => return Ok(Kind::Publish),
+            4 | 5 | 7 => (Kind::Unasked, 0),
+            6 => (Kind::Pubrel, 2),
+            8 => (Kind::Subscribe, 2),
+            10 => (Kind::Unsubscribe, 2),
+            12 => (Kind::Pingreq, 0),
+            14 => (Kind::Disconnect, 0),
+            _ => return Ok(Kind::Never),
+        };
+        if first & 0x0f == flags { Ok(kind) } else { Err(Fault::Malformed) }
+    }
+}
+
+/// What a buffer begins with.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) enum Frame {
+    /// Not a whole packet yet; `needs` bytes are, if that is known.
+    Incomplete {
+        needs: Option<usize>,
+    },
+    /// A whole packet: its body lies at `body`.
+    Whole {
+        body: Range<usize>,
+    },
+    /// Longer than allowed.
+    TooLarge {
+        total: usize,
+    },
+    Malformed,
+}
+
+/// Looks for a packet at the start of a buffer.
+pub(super) fn frame(buffer: &[u8], limit: usize) -> Frame {
+    let mut remaining = 0usize;
+    for (index, byte) in buffer.iter().skip(1).take(4).enumerate() {
+        remaining |= usize::from(byte & 0x7f) << (7 * index);
+        if byte & 0x80 != 0 {
+            continue;
+        }
+        let start = index + 2;
+        let total = start + remaining;
+        return match total {
+            _ if total > limit => Frame::TooLarge { total },
+            _ if buffer.len() < total => Frame::Incomplete { needs: Some(total) },
+            _ => Frame::Whole { body: start..total },
+        };
+    }
+    if buffer.len() >= 5 { Frame::Malformed } else { Frame::Incomplete { needs: None } }
+}
+
+/// A PUBLISH, its payload as a place in the body.
+#[derive(Debug, PartialEq, Eq)]
+pub(super) struct Publish<'a> {
+    pub(super) topic: &'a str,
+    /// 0 for QoS 0.
+    pub(super) packet_id: u16,
+    pub(super) qos: u8,
+    pub(super) dup: bool,
+    pub(super) payload: Range<usize>,
+}
+
+/// Reads a PUBLISH.
+pub(super) fn publish(first: u8, body: &[u8], version: Version) -> Result<Publish<'_>, Fault> {
+    let (qos, dup) = ((first >> 1) & 3, first & 8 != 0);
+    if qos == 3 || (qos == 0 && dup) {
+        return Err(Fault::Malformed);
+    }
+    let (topic, mut at) = text(body)?;
+    let packet_id = if qos == 0 {
+        0
+    } else {
+        let id = body.get(at..at + 2).ok_or(Fault::Malformed)?;
+        at += 2;
+        u16::from_be_bytes([id[0], id[1]])
+    };
+    if qos > 0 && packet_id == 0 {
+        return Err(Fault::Malformed);
+    }
+    if version == Version::V5 {
+        at += publish_properties(body.get(at..).unwrap_or_default())?;
+        // No alias is ever announced, so that an empty topic means nothing.
+        if topic.is_empty() {
+            return Err(Fault::Protocol);
+        }
+    }
+    Ok(Publish { topic, packet_id, qos, dup, payload: at..body.len() })
+}
+
+fn text(body: &[u8]) -> Result<(&str, usize), Fault> {
+    let [high, low, rest @ ..] = body else { return Err(Fault::Malformed) };
+    let length = usize::from(u16::from_be_bytes([*high, *low]));
+    let bytes = rest.get(..length).ok_or(Fault::Malformed)?;
+    let text = std::str::from_utf8(bytes).map_err(malformed)?;
+    if text.contains('\0') {
+        return Err(Fault::Malformed);
+    }
+    Ok((text, 2 + length))
+}
+
+/// The topic of a PUBLISH of which only the beginning is there.
+pub(super) fn topic(body: &[u8]) -> Option<&str> {
+    text(body).ok().map(|(topic, _)| topic)
+}
+
+fn malformed<E>(_: E) -> Fault {
+    Fault::Malformed
+}
+
+/// Checks the properties of a PUBLISH and returns their length; none of them means anything here.
+fn publish_properties(bytes: &[u8]) -> Result<usize, Fault> {
+    if bytes.first() == Some(&0) {
+        return Ok(1);
+    }
+    let (properties, length) = Properties::parse(bytes).map_err(|error| fault(&error))?;
+    for property in &properties {
+        match property {
+            Property::TopicAlias(_) => return Err(Fault::TopicAlias),
+            Property::PayloadFormatIndicator(_)
+            | Property::MessageExpiryInterval(_)
+            | Property::ContentType(_)
+            | Property::ResponseTopic(_)
+            | Property::CorrelationData(_)
+            | Property::UserProperty(_) => {}
+            // Any other property has no place in a PUBLISH from a client.
+            #[allow(clippy::wildcard_enum_match_arm, reason = "27 properties, of which 7 may be here")]
+            _ => return Err(Fault::Protocol),
+        }
+    }
+    Ok(length)
+}
+
+/// How the crate's word for a bad packet is told.
+pub(super) fn fault(error: &MqttError) -> Fault {
+    if *error == MqttError::MalformedPacket { Fault::Malformed } else { Fault::Protocol }
+}
+
+/// The packet id of a PUBREL.
+pub(super) fn pubrel(body: &[u8], version: Version) -> Result<u16, Fault> {
+    let parsed = match version {
+        Version::V3 => v3_1_1::Pubrel::parse(body).map(|(packet, n)| (packet.packet_id(), n)),
+        Version::V5 => v5_0::Pubrel::parse(body).map(|(packet, n)| (packet.packet_id(), n)),
+    };
+    whole(parsed, body)
+}
+
+/// The packet id of a SUBSCRIBE and how many filters it has.
+pub(super) fn subscribe(body: &[u8], version: Version) -> Result<(u16, usize), Fault> {
+    let parsed = match version {
+        Version::V3 => v3_1_1::Subscribe::parse(body).map(|(p, n)| ((p.packet_id(), p.entries().len()), n)),
+        Version::V5 => v5_0::Subscribe::parse(body).map(|(p, n)| ((p.packet_id(), p.entries().len()), n)),
+    };
+    whole(parsed, body)
+}
+
+/// The packet id of an UNSUBSCRIBE and how many filters it has.
+pub(super) fn unsubscribe(body: &[u8], version: Version) -> Result<(u16, usize), Fault> {
+    let parsed = match version {
+        Version::V3 => v3_1_1::Unsubscribe::parse(body).map(|(p, n)| ((p.packet_id(), p.entries().len()), n)),
+        Version::V5 => v5_0::Unsubscribe::parse(body).map(|(p, n)| ((p.packet_id(), p.entries().len()), n)),
+    };
+    whole(parsed, body)
+}
+
+/// How a client says goodbye.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) struct Goodbye {
+    /// MQTT 5 may ask for its Will all the same.
+    pub(super) wants_will: bool,
+    pub(super) expiry_s: Option<u32>,
+}
+
+/// Reads a DISCONNECT.
+pub(super) fn disconnect(body: &[u8], version: Version) -> Result<Goodbye, Fault> {
+    if version == Version::V3 {
+        let goodbye = Goodbye { wants_will: false, expiry_s: None };
+        return if body.is_empty() { Ok(goodbye) } else { Err(Fault::Malformed) };
+    }
+    let packet = whole(v5_0::Disconnect::parse(body), body)?;
+    let expiry_s = packet.props().iter().flatten().find_map(|property| match property {
+        Property::SessionExpiryInterval(expiry) => Some(expiry.val()),
+        #[allow(clippy::wildcard_enum_match_arm, reason = "one of 27 properties is looked for")]
+        _ => None,
+    });
+    let wants_will = packet.reason_code() == Some(DisconnectReasonCode::DisconnectWithWillMessage);
+    Ok(Goodbye { wants_will, expiry_s })
+}
+
+/// A packet that was parsed must have used up its body.
+pub(super) fn whole<T>(parsed: Result<(T, usize), MqttError>, body: &[u8]) -> Result<T, Fault> {
+    let (value, used) = parsed.map_err(|error| fault(&error))?;
+    if used == body.len() { Ok(value) } else { Err(Fault::Malformed) }
+}
+
+/// What a client said of the answers it takes.
+#[derive(Debug, Clone, Copy)]
+pub(super) struct Dialect {
+    pub(super) version: Version,
+    /// Longest packet that the client takes.
+    pub(super) packet_bytes_max: usize,
+    /// Whether it wants to be told why.
+    pub(super) reasons: Reasons,
+}
+
+/// Whether a client wants reason strings.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Reasons {
+    Wanted,
+    Unwanted,
+}
+
+/// Whether the connection goes on after an answer.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Then {
+    GoOn,
+    Close,
+}
+
+impl Dialect {
+    /// Writes an acknowledgement.
+    pub(super) fn ack(&self, ack: &Ack, out: &mut Vec<u8>) -> Then {
+        match (self.version, &ack.verdict) {
+            // MQTT 3.1.1 cannot say it, and a plain PUBACK would be a lie.
+            (Version::V3, Verdict::NotAuthorized(_)) => return Then::Close,
+            (Version::V3, Verdict::Taken | Verdict::Refused(_)) => plain(ack, out),
+            (Version::V5, Verdict::Taken) if ack.step != Step::PubcompNotFound => plain(ack, out),
+            (Version::V5, verdict) => self.explained(ack, verdict, out),
+        }
+        Then::GoOn
+    }
+
+    fn explained(&self, ack: &Ack, verdict: &Verdict, out: &mut Vec<u8>) {
+        let (refused, text) = match verdict {
+            Verdict::Taken => (false, None),
+            Verdict::Refused(text) => (false, Some(text)),
+            Verdict::NotAuthorized(text) => (true, Some(text)),
+        };
+        let text = text.filter(|_| self.reasons == Reasons::Wanted);
+        let packet = answer(ack, refused, text.map(|text| &**text));
+        if packet.len() <= self.packet_bytes_max {
+            out.extend_from_slice(&packet);
+        } else {
+            // A reason string must not make a packet too large: MQTT 5, 3.4.2.2.2.
+            out.extend_from_slice(&answer(ack, refused, None));
+        }
+    }
+
+    /// Refuses every filter of a SUBSCRIBE: nothing is published from here yet.
+    pub(super) fn suback(&self, packet_id: u16, n_filters: usize, out: &mut Vec<u8>) {
+        let packet = match self.version {
+            Version::V3 => v3_1_1::Suback::builder()
+                .packet_id(packet_id)
+                .return_codes(vec![SubackReturnCode::Failure; n_filters])
+                .build()
+                .map(|packet| packet.to_continuous_buffer()),
+            Version::V5 => v5_0::Suback::builder()
+                .packet_id(packet_id)
+                .reason_codes(vec![SubackReasonCode::ImplementationSpecificError; n_filters])
+                .build()
+                .map(|packet| packet.to_continuous_buffer()),
+        };
+        out.extend(packet.unwrap_or_default());
+    }
+
+    /// Answers an UNSUBSCRIBE.
+    pub(super) fn unsuback(&self, packet_id: u16, n_filters: usize, out: &mut Vec<u8>) {
+        let packet = match self.version {
+            Version::V3 => v3_1_1::Unsuback::builder().packet_id(packet_id).build().map(|p| p.to_continuous_buffer()),
+            Version::V5 => v5_0::Unsuback::builder()
+                .packet_id(packet_id)
+                .reason_codes(vec![UnsubackReasonCode::NoSubscriptionExisted; n_filters])
+                .build()
+                .map(|packet| packet.to_continuous_buffer()),
+        };
+        out.extend(packet.unwrap_or_default());
+    }
+
+    /// Says why the connection is closed, if the version can.
+    pub(super) fn disconnect(&self, fault: Fault, out: &mut Vec<u8>) {
+        if self.version == Version::V5 {
+            out.extend_from_slice(&[0xe0, 1, fault.reason() as u8]);
+        }
+    }
+}
+
+/// A PINGRESP.
+pub(super) const PINGRESP: [u8; 2] = [0xd0, 0];
+
+fn plain(ack: &Ack, out: &mut Vec<u8>) {
+    let first = match ack.step {
+        Step::Nothing => return,
+        Step::Puback => 0x40,
+        Step::Pubrec => 0x50,
+        Step::Pubcomp | Step::PubcompNotFound => 0x70,
+    };
+    let [high, low] = ack.packet_id.to_be_bytes();
+    out.extend_from_slice(&[first, 2, high, low]);
+}
+
+/// An answer of MQTT 5 with a reason code and, if there is one, a sentence.
+fn answer(ack: &Ack, refused: bool, text: Option<&str>) -> Vec<u8> {
+    // A text that MQTT cannot carry is left out: the reason code says what matters.
+    let reason = text.and_then(|text| ReasonString::new(text).ok());
+    let properties: Properties = reason.into_iter().map(Property::ReasonString).collect();
+    let id = ack.packet_id;
+    let packet = match ack.step {
+        Step::Nothing => return Vec::new(),
+        Step::Puback => {
+            let code = if refused { PubackReasonCode::NotAuthorized } else { PubackReasonCode::Success };
+            let builder = v5_0::Puback::builder().packet_id(id).reason_code(code).props(properties);
+            builder.build().map(|packet| packet.to_continuous_buffer())
+        }
+        Step::Pubrec => {
+            let code = if refused { PubrecReasonCode::NotAuthorized } else { PubrecReasonCode::Success };
+            let builder = v5_0::Pubrec::builder().packet_id(id).reason_code(code).props(properties);
+            builder.build().map(|packet| packet.to_continuous_buffer())
+        }
+        Step::Pubcomp | Step::PubcompNotFound => {
+            let builder =
+                v5_0::Pubcomp::builder().packet_id(id).reason_code(PubcompReasonCode::PacketIdentifierNotFound);
+            builder.build().map(|packet| packet.to_continuous_buffer())
+        }
+    };
+    packet.unwrap_or_default()
+}
