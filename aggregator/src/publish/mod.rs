@@ -1,1 +1,185 @@
 //! Out: the read API, the pages and the metrics, all over the same stored figures.
+//!
+//! A [`Site`] holds what a request may ask: the aggregator, the store, the registry in force, the programme, and closures
+//! that say how the doors are. [`serve`] answers on one listener until it is told to stop. Nothing here changes a figure:
+//! the API prints it whole, the pages print it rounded, the metrics print what is current.
+//!
+//! Invariants:
+//! - nothing is written to the store, and every store call runs on a blocking thread, at most [`STORE_CALLS_MAX`] at once;
+//! - a scoped token sees its own pilots only, on every path; what is foreign and what is missing answer the same bytes;
+//! - figures, rollups, readings and rejections hold what was acknowledged before the request, or the answer is 503.
+
+pub mod access;
+mod api;
+mod metrics;
+mod number;
+pub mod pages;
+mod problem;
+mod query;
+mod router;
+mod snapshot;
+mod stream;
+
+use std::collections::BTreeMap;
+use std::future::Future;
+use std::io;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
+
+use model::registry::InForce;
+use model::{PilotId, Programme};
+use seeds::fleet::Truth;
+use store::{Counters, Store};
+use tokio::net::TcpListener;
+use tokio::sync::Semaphore;
+
+use crate::Aggregator;
+
+pub use router::router;
+
+/// Store calls that run at once. Each takes a blocking thread and at most a page of rows (about 10 MB); more requests wait
+/// in line, so that a flood of readers costs latency, not memory.
+pub const STORE_CALLS_MAX: usize = 32;
+/// How long an answer waits for what was acknowledged before the request (CONTRACT section 14); then 503.
+pub const FRESH_WAIT: Duration = Duration::from_secs(10);
+/// How long open answers may finish after the stop signal; the process has 5 s for everything.
+const STOP_GRACE: Duration = Duration::from_secs(2);
+
+/// How one door of the process is.
+#[derive(Debug, Clone, PartialEq, Eq, serde::Serialize)]
+pub struct Door {
+    /// `mqtt`, `mqtts`, `broker`.
+    pub name: String,
+    /// Where it listens or what it is connected to.
+    pub address: String,
+    /// What is wrong; none = listening.
+    pub trouble: Option<String>,
+}
+
+/// What the doors and the journal say of themselves right now.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct Health {
+    pub doors: Vec<Door>,
+    pub disk_full: bool,
+    /// Why the journal takes nothing more (a failed fsync); none = it is open.
+    pub journal_trouble: Option<String>,
+}
+
+/// Numbers of operation, all read at one instant: `counters` and `in_flight` under one lock, so that
+/// received = committed + duplicate + rejected + in flight.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct OpsSnapshot {
+    pub counters: Counters,
+    /// Messages taken off the wire and not yet in a commit; not part of `counters.received`.
+    pub in_flight: u64,
+    pub commit_times: CommitTimes,
+    pub fsync_errors: u64,
+    pub journal_bytes: u64,
+    pub disk_free_bytes: u64,
+    pub disk_full: bool,
+    /// Hash of configuration and registry in force.
+    pub config_hash: String,
+}
+
+/// How long commits took: the histogram that the committer keeps.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct CommitTimes {
+    /// (upper bound in seconds, commits at or below it), ascending; the last bound is infinite and may be left out.
+    pub buckets: Vec<(f64, u64)>,
+    pub count: u64,
+    pub sum_seconds: f64,
+}
+
+/// How far a long load has come, for the bar on the pages.
+#[derive(Debug, Default)]
+pub struct Progress {
+    pub done: AtomicU64,
+    pub total: AtomicU64,
+}
+
+impl Progress {
+    /// Share done; none once it is complete (or nothing is to be done).
+    pub fn share(&self) -> Option<f64> {
+        let (done, total) = (self.done.load(Ordering::Relaxed), self.total.load(Ordering::Relaxed));
+        (done < total).then(|| done as f64 / total as f64)
+    }
+}
+
+/// Everything that a request may ask.
+pub struct Site {
+    pub aggregator: Arc<Aggregator>,
+    pub store: Arc<Store>,
+    pub registry: Arc<InForce>,
+    pub programme: Arc<Programme>,
+    /// What the demo's simulator was told, by pilot.
+    pub truth: Option<Arc<BTreeMap<PilotId, Truth>>>,
+    pub health: Arc<dyn Fn() -> Health + Send + Sync>,
+    pub ops: Arc<dyn Fn() -> OpsSnapshot + Send + Sync>,
+    /// The demo's load of history.
+    pub progress: Option<Arc<Progress>>,
+    /// Version control id of the build; empty if unknown.
+    pub commit: &'static str,
+    state: SiteState,
+}
+
+/// What the site keeps for itself.
+struct SiteState {
+    store_calls: Semaphore,
+    programme_views: snapshot::Cache,
+}
+
+impl Default for SiteState {
+    fn default() -> SiteState {
+        SiteState { store_calls: Semaphore::new(STORE_CALLS_MAX), programme_views: snapshot::Cache::default() }
+    }
+}
+
+impl Site {
+    /// A site over an aggregator, with doors that report nothing; fill in the public fields that apply.
+    pub fn new(aggregator: Arc<Aggregator>) -> Site {
+        Site {
+            store: Arc::clone(&aggregator.store),
+            registry: Arc::clone(&aggregator.registry),
+            programme: Arc::clone(&aggregator.programme),
+            aggregator,
+            truth: None,
+            health: Arc::new(Health::default),
+            ops: Arc::new(OpsSnapshot::default),
+            progress: None,
+            commit: "",
+            state: SiteState::default(),
+        }
+    }
+}
+
+/// Answers on `listener` until `shutdown` is done; open answers then get [`STOP_GRACE`].
+///
+/// On a loopback address nobody needs a token; on any other every path but `/healthz` and `/metrics` does.
+///
+/// # Errors
+/// If the listener has no address or accepting fails for good.
+pub async fn serve(
+    listener: TcpListener,
+    site: Arc<Site>,
+    shutdown: impl Future<Output = ()> + Send + 'static,
+) -> io::Result<()> {
+    let gate = access::Gate::of(listener.local_addr()?);
+    let (stopped, stop) = tokio::sync::oneshot::channel::<()>();
+    let graceful = axum::serve(listener, router(site, gate)).with_graceful_shutdown(async move {
+        shutdown.await;
+        // Nobody listens any more if the server ended by itself; then there is nothing to stop.
+        let _ = stopped.send(());
+    });
+    let grace = async {
+        match stop.await {
+            Ok(()) => tokio::time::sleep(STOP_GRACE).await,
+            // The server ended first and dropped the sender.
+            Err(_) => std::future::pending().await,
+        }
+    };
+    tokio::select! {
+        served = async { graceful.await } => served,
+        () = grace => Ok(()),
+    }
+}

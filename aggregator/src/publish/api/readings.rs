@@ -1,0 +1,228 @@
+//! `/api/v1/readings`: stored readings in time order, as JSON or CSV, whole or by pages.
+//!
+//! Readings are read a stretch of time at a time; the stretch adapts to how dense they are, so that neither eleven years
+//! of a meter nor one day of a 100 Hz sensor is ever in memory at once.
+
+use std::collections::BTreeSet;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderMap, Uri, header};
+use axum::response::Response;
+use model::{Pilot, Quality, Reading, SeriesId, UnixMillis, Value};
+use serde::Serialize;
+use store::{Registration, Store, StoreError};
+
+use super::series::{Asked, Name, unit_of};
+use super::{visible_pilot, wait_settled};
+use crate::publish::Site;
+use crate::publish::access::Viewer;
+use crate::publish::problem::Problem;
+use crate::publish::query::{Cursor, Params};
+use crate::publish::router::{Served, blocking};
+use crate::publish::stream::{self, Form, Stop};
+
+const KNOWN: [&str; 8] = ["pilot", "asset", "name", "product", "from", "to", "limit", "cursor"];
+const COLUMNS: [&str; 8] = ["at", "value", "quality", "unit", "id", "flags", "conflict", "product"];
+/// The first stretch of time that is read at once.
+const STRETCH_MS: i64 = 31 * 86_400_000;
+/// Stretches grow while they hold fewer readings than a quarter of this, and shrink beyond it (about 5 MB).
+const STRETCH_READINGS: usize = 50_000;
+
+#[derive(Debug, Clone, Serialize)]
+struct Row {
+    at: UnixMillis,
+    value: Option<Value>,
+    quality: Quality,
+    unit: Arc<str>,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    id: Option<Arc<str>>,
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    flags: Vec<&'static str>,
+    #[serde(skip_serializing_if = "is_false")]
+    conflict: bool,
+    #[serde(skip_serializing_if = "Option::is_none")]
+    product: Option<Arc<str>>,
+}
+
+/// Serde hands a reference.
+#[allow(clippy::trivially_copy_pass_by_ref, reason = "the signature that skip_serializing_if asks for")]
+fn is_false(flag: &bool) -> bool {
+    !*flag
+}
+
+/// One series of the request, with what its rows carry.
+struct Source {
+    id: SeriesId,
+    unit: Arc<str>,
+    product: Option<Arc<str>>,
+    registration: Registration,
+    /// Identities of which a losing value is kept.
+    conflicts: BTreeSet<(UnixMillis, Option<Arc<str>>)>,
+}
+
+impl Source {
+    fn row(&self, reading: Reading) -> Row {
+        let mut flags = reading.flags.words();
+        if self.registration != Registration::Registered {
+            flags.push("unregistered");
+        }
+        let conflict = !self.conflicts.is_empty() && self.conflicts.contains(&(reading.at, reading.id.clone()));
+        let (at, value, quality, id) = (reading.at, reading.value, reading.quality, reading.id);
+        Row { at, value, quality, unit: Arc::clone(&self.unit), id, flags, conflict, product: self.product.clone() }
+    }
+}
+
+/// What a request asks for, checked.
+struct Request {
+    sources: Vec<Source>,
+    from: UnixMillis,
+    to: UnixMillis,
+    skip: usize,
+}
+
+/// `GET /api/v1/readings`.
+pub(crate) async fn readings(
+    State(served): State<Served>,
+    Extension(viewer): Extension<Viewer>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Result<Response, Problem> {
+    let params = Params::read(&uri, &KNOWN)?;
+    let registry = served.site.registry.get();
+    let pilot = visible_pilot(&params, &viewer, &registry)?;
+    let pilot = Arc::clone(&registry.pilots[&pilot]);
+    let name = super::rollups::name_of(&params)?;
+    let (span, cursor, limit) = (params.span()?, params.cursor()?, params.limit()?);
+    wait_settled(&served.site).await?;
+    let request = blocking(&served.site, move |site| Ok(prepare(site, &pilot, &name, span, cursor))).await?;
+    let request = request.map_err(|failed| failed.into_problem())?;
+    let form = form(&headers);
+    let Some(limit) = limit else {
+        let site = Arc::clone(&served.site);
+        return Ok(stream::answer(form, move |rows| each_row(&site.store, request, |row| write(rows, form, row))));
+    };
+    let (page, next) = blocking(&served.site, move |site| one_page(&site.store, request, limit)).await?;
+    let mut response = stream::answer(form, move |rows| page.into_iter().try_for_each(|row| write(rows, form, row)));
+    stream::link(&mut response, next.map(|next| format!("/api/v1/readings{}", params.with("cursor", &next.text()))));
+    Ok(response)
+}
+
+/// CSV if the client asks for it by name.
+fn form(headers: &HeaderMap) -> Form {
+    let accepts = headers.get_all(header::ACCEPT).iter().filter_map(|value| value.to_str().ok());
+    let mut kinds = accepts.flat_map(|value| value.split(',')).filter_map(|item| item.split(';').next());
+    if kinds.any(|kind| kind.trim().eq_ignore_ascii_case("text/csv")) { Form::Csv(&COLUMNS) } else { Form::Json }
+}
+
+/// Why a request could not be prepared.
+pub(super) enum Failed {
+    Asked(Problem),
+    Store(StoreError),
+}
+
+impl Failed {
+    pub(super) fn into_problem(self) -> Problem {
+        match self {
+            Failed::Asked(problem) => problem,
+            Failed::Store(error) => Problem::store(&error),
+        }
+    }
+}
+
+impl From<StoreError> for Failed {
+    fn from(error: StoreError) -> Failed {
+        Failed::Store(error)
+    }
+}
+
+fn prepare(
+    site: &Site,
+    pilot: &Pilot,
+    name: &Name,
+    (from, to): (UnixMillis, UnixMillis),
+    cursor: Cursor,
+) -> Result<Request, Failed> {
+    let asked = Asked::find(&site.store, pilot, name).map_err(Failed::Asked)?;
+    let names_products = asked.names_products();
+    let mut sources = Vec::with_capacity(asked.series.len());
+    for entry in &asked.series {
+        let lost = site.store.conflicts(Some(entry.id))?;
+        sources.push(Source {
+            id: entry.id,
+            unit: unit_of(pilot, entry),
+            product: entry.key.product.clone().filter(|_| names_products),
+            registration: entry.registration.clone(),
+            conflicts: lost.into_iter().map(|row| (row.lost.at, row.lost.id)).collect(),
+        });
+    }
+    let Some((first, last)) = asked.span(&site.store)? else {
+        return Ok(Request { sources: vec![], from, to: from, skip: 0 });
+    };
+    let from = cursor.at.unwrap_or(from).max(from).max(first);
+    Ok(Request { sources, from, to: to.min(last.plus(1)), skip: cursor.skip })
+}
+
+/// Hands every row of a request to `take`, in order of time, then product, then id.
+fn each_row(store: &Store, request: Request, mut take: impl FnMut(Row) -> Result<(), Stop>) -> Result<(), Stop> {
+    let Request { sources, mut from, to, mut skip } = request;
+    let mut stretch = STRETCH_MS;
+    while from < to {
+        let until = from.plus(stretch).min(to);
+        let mut rows = Vec::new();
+        for source in &sources {
+            rows.extend(store.readings(source.id, from, until)?.into_iter().map(|reading| source.row(reading)));
+        }
+        if sources.len() > 1 {
+            rows.sort_by(|a, b| (a.at, &a.product, &a.id).cmp(&(b.at, &b.product, &b.id)));
+        }
+        let n = rows.len();
+        // What a page before has shown all lies at the first instant of this one.
+        for row in rows.into_iter().skip(std::mem::take(&mut skip)) {
+            take(row)?;
+        }
+        if n > STRETCH_READINGS {
+            stretch = (stretch / 2).max(1);
+        } else if n < STRETCH_READINGS / 4 {
+            stretch = stretch.saturating_mul(2);
+        }
+        from = until;
+    }
+    Ok(())
+}
+
+/// At most `limit` rows, and where the next page begins.
+fn one_page(store: &Store, request: Request, limit: usize) -> Result<(Vec<Row>, Option<Cursor>), StoreError> {
+    let (start, mut skip) = (request.from, request.skip);
+    let mut page: Vec<Row> = Vec::new();
+    let mut next = None;
+    let read = each_row(store, request, |row| {
+        if page.len() < limit {
+            page.push(row);
+            return Ok(());
+        }
+        let shown = page.iter().rev().take_while(|earlier| earlier.at == row.at).count();
+        if row.at != start {
+            skip = 0;
+        }
+        next = Some(Cursor { at: Some(row.at), skip: skip + shown });
+        // The page is full; this is how the walk is told.
+        Err(Stop::Gone)
+    });
+    match read {
+        Ok(()) | Err(Stop::Gone) => Ok((page, next)),
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}
+
+fn write(rows: &mut stream::Rows, form: Form, row: Row) -> Result<(), Stop> {
+    if form == Form::Json {
+        return Ok(rows.json(&row)?);
+    }
+    let value = row.value.map(|value| value.to_string()).unwrap_or_default();
+    let conflict = if row.conflict { "true" } else { "" };
+    let (at, flags) = (row.at.to_string(), row.flags.join(" "));
+    let (id, product) = (row.id.as_deref().unwrap_or_default(), row.product.as_deref().unwrap_or_default());
+    Ok(rows.csv(&[&at, &value, row.quality.as_str(), &row.unit, id, &flags, conflict, product])?)
+}

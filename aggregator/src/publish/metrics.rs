@@ -1,0 +1,396 @@
+//! `/metrics`: operations, without any pilot label; `/metrics/pilots`: the current figures, by the viewer's pilots.
+//!
+//! Families are built from one snapshot per scrape and written by the `prometheus` encoder, so that counters that are
+//! compared with each other were read at one instant. Names come from [`Name`] alone.
+//!
+//! Invariants:
+//! - labels come from the registry or a closed list, never from a payload; every reason is there from the start, at 0;
+//! - the number of series of `/metrics` does not depend on the number of gateways or pilots;
+//! - received = committed + duplicate + rejected + in flight on every scrape.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use axum::Extension;
+use axum::extract::State;
+use axum::http::{HeaderValue, Uri, header};
+use axum::response::{IntoResponse, Response};
+use jiff::tz::TimeZone;
+use model::period::MonthNo;
+use model::{Figure, Indicator, Period, PeriodKind, Pilot, PilotId, Scope, State as FigureState, UnixMillis, clock};
+use prometheus::proto::{Bucket, Counter, Gauge, Histogram, LabelPair, Metric, MetricFamily, MetricType};
+use prometheus::{Encoder, TextEncoder};
+use store::{StoreError, by_reason};
+
+use super::access::Viewer;
+use super::problem::Problem;
+use super::query::Params;
+use super::router::{Served, blocking};
+use super::{CommitTimes, OpsSnapshot, Site, api};
+use crate::FigureQuery;
+
+/// Every metric that exists.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+enum Name {
+    BuildInfo,
+    Received,
+    Messages,
+    InFlight,
+    Rejected,
+    RefusedReadings,
+    SequenceGaps,
+    MissingMessages,
+    CommitDuration,
+    FsyncErrors,
+    JournalBytes,
+    DiskFree,
+    DiskFull,
+    AggregatorLastSuccess,
+    AggregatorLag,
+    Required,
+    Achieved,
+    Completeness,
+    LastReading,
+    PeriodEnd,
+}
+
+impl Name {
+    fn text(self) -> &'static str {
+        match self {
+            Name::BuildInfo => "pilotline_build_info",
+            Name::Received => "pilotline_ingest_received_total",
+            Name::Messages => "pilotline_ingest_messages_total",
+            Name::InFlight => "pilotline_ingest_in_flight_messages",
+            Name::Rejected => "pilotline_ingest_rejected_total",
+            Name::RefusedReadings => "pilotline_ingest_refused_readings_total",
+            Name::SequenceGaps => "pilotline_ingest_sequence_gaps_total",
+            Name::MissingMessages => "pilotline_ingest_missing_messages",
+            Name::CommitDuration => "pilotline_journal_commit_duration_seconds",
+            Name::FsyncErrors => "pilotline_journal_fsync_errors_total",
+            Name::JournalBytes => "pilotline_journal_bytes",
+            Name::DiskFree => "pilotline_disk_free_bytes",
+            Name::DiskFull => "pilotline_disk_full",
+            Name::AggregatorLastSuccess => "pilotline_aggregator_last_success_timestamp_seconds",
+            Name::AggregatorLag => "pilotline_aggregator_lag_seconds",
+            Name::Required => "pilotline_reduction_required_ratio",
+            Name::Achieved => "pilotline_reduction_achieved_ratio",
+            Name::Completeness => "pilotline_data_completeness_ratio",
+            Name::LastReading => "pilotline_last_reading_timestamp_seconds",
+            Name::PeriodEnd => "pilotline_figure_period_end_timestamp_seconds",
+        }
+    }
+
+    fn help(self) -> &'static str {
+        match self {
+            Name::BuildInfo => "Version, commit and hash of the configuration in force; always 1.",
+            Name::Received => "Messages received of all time, in flight ones included.",
+            Name::Messages => "Messages by what became of them.",
+            Name::InFlight => "Messages received and not yet in a commit.",
+            Name::Rejected => "Messages rejected whole, by first reason.",
+            Name::RefusedReadings => "Readings and order events refused inside committed messages, by reason.",
+            Name::SequenceGaps => "Holes seen in the gateways' own numbering.",
+            Name::MissingMessages => "Messages missing in the gateways' own numbering, now.",
+            Name::CommitDuration => "Time of one journal commit, fsync included.",
+            Name::FsyncErrors => "Commits that failed.",
+            Name::JournalBytes => "Size of the journal.",
+            Name::DiskFree => "Free space where the data directory lies.",
+            Name::DiskFull => "1 while nothing new is acknowledged because the disk is full.",
+            Name::AggregatorLastSuccess => "When rollups and figures last held everything acknowledged.",
+            Name::AggregatorLag => "Age of the oldest acknowledged commit that figures do not hold yet.",
+            Name::Required => "Reduction that the glide path asks for at the end of the period.",
+            Name::Achieved => "Reduction against the adjusted baseline; 0.2 is 20 % less.",
+            Name::Completeness => "Lowest coverage of the figures of the period.",
+            Name::LastReading => "Latest instant of any accepted reading or order event.",
+            Name::PeriodEnd => "End of the period that the figures of the slot speak of.",
+        }
+    }
+
+    fn kind(self) -> MetricType {
+        match self {
+            Name::Received
+            | Name::Messages
+            | Name::Rejected
+            | Name::RefusedReadings
+            | Name::SequenceGaps
+            | Name::FsyncErrors => MetricType::COUNTER,
+            Name::CommitDuration => MetricType::HISTOGRAM,
+            Name::BuildInfo
+            | Name::InFlight
+            | Name::MissingMessages
+            | Name::JournalBytes
+            | Name::DiskFree
+            | Name::DiskFull
+            | Name::AggregatorLastSuccess
+            | Name::AggregatorLag
+            | Name::Required
+            | Name::Achieved
+            | Name::Completeness
+            | Name::LastReading
+            | Name::PeriodEnd => MetricType::GAUGE,
+        }
+    }
+}
+
+/// Label names and values of one sample.
+type Labels<'a> = &'a [(&'static str, &'a str)];
+
+fn labelled(labels: Labels<'_>) -> Metric {
+    let pair = |(name, value): &(&'static str, &str)| {
+        let mut pair = LabelPair::default();
+        pair.set_name((*name).to_owned());
+        pair.set_value((*value).to_owned());
+        pair
+    };
+    Metric::from_label(labels.iter().map(pair).collect())
+}
+
+/// The families of one scrape, in the order in which they were first named.
+#[derive(Default)]
+struct Page(Vec<(Name, Vec<Metric>)>);
+
+impl Page {
+    fn push(&mut self, name: Name, metric: Metric) {
+        match self.0.iter_mut().find(|(known, _)| *known == name) {
+            Some((_, metrics)) => metrics.push(metric),
+            None => self.0.push((name, vec![metric])),
+        }
+    }
+
+    fn add(&mut self, name: Name, labels: Labels<'_>, value: f64) {
+        let mut metric = labelled(labels);
+        if name.kind() == MetricType::COUNTER {
+            let mut counter = Counter::default();
+            counter.set_value(value);
+            metric.set_counter(counter);
+        } else {
+            let mut gauge = Gauge::default();
+            gauge.set_value(value);
+            metric.set_gauge(gauge);
+        }
+        self.push(name, metric);
+    }
+
+    fn histogram(&mut self, name: Name, times: &CommitTimes) {
+        let bucket = |&(upper, n): &(f64, u64)| {
+            let mut bucket = Bucket::default();
+            bucket.set_upper_bound(upper);
+            bucket.set_cumulative_count(n);
+            bucket
+        };
+        let mut histogram = Histogram::default();
+        histogram.set_bucket(times.buckets.iter().map(bucket).collect());
+        histogram.set_sample_count(times.count);
+        histogram.set_sample_sum(times.sum_seconds);
+        let mut metric = Metric::default();
+        metric.set_histogram(histogram);
+        self.push(name, metric);
+    }
+
+    fn into_text(self) -> String {
+        let family = |(name, metrics): (Name, Vec<Metric>)| {
+            let mut family = MetricFamily::default();
+            family.set_name(name.text().to_owned());
+            family.set_help(name.help().to_owned());
+            family.set_field_type(name.kind());
+            family.set_metric(metrics);
+            family
+        };
+        let families: Vec<MetricFamily> = self.0.into_iter().map(family).collect();
+        let mut text = Vec::new();
+        // Safe because no family is empty and a Vec takes every byte; the encoder refuses nothing else.
+        TextEncoder::new().encode(&families, &mut text).expect("families with samples encode");
+        String::from_utf8(text).expect("the encoder writes UTF-8")
+    }
+}
+
+fn respond(page: Page) -> Response {
+    let mut response = page.into_text().into_response();
+    let kind = HeaderValue::from_static("text/plain; version=0.0.4; charset=utf-8");
+    response.headers_mut().insert(header::CONTENT_TYPE, kind);
+    response
+}
+
+/// `GET /metrics`.
+pub(crate) async fn operations(State(served): State<Served>, uri: Uri) -> Result<Response, Problem> {
+    Params::read(&uri, &[])?;
+    blocking(&served.site, |site| operations_page(site, clock::now())).await.map(respond)
+}
+
+fn operations_page(site: &Site, now: UnixMillis) -> Result<Page, StoreError> {
+    let ops = (site.ops)();
+    let mut page = Page::default();
+    let version = env!("CARGO_PKG_VERSION");
+    let build = [("version", version), ("commit", site.commit), ("config_hash", &ops.config_hash)];
+    page.add(Name::BuildInfo, &build, 1.0);
+    counts(&mut page, &ops);
+    let gaps = api::gaps(&site.store.sequences()?);
+    let sum = |of: fn(&super::pages::view::GatewayGaps) -> u64| gaps.iter().map(of).sum::<u64>() as f64;
+    page.add(Name::SequenceGaps, &[], sum(|gateway| gateway.gaps));
+    page.add(Name::MissingMessages, &[], sum(|gateway| gateway.missing));
+    page.histogram(Name::CommitDuration, &ops.commit_times);
+    page.add(Name::FsyncErrors, &[], ops.fsync_errors as f64);
+    page.add(Name::JournalBytes, &[], ops.journal_bytes as f64);
+    page.add(Name::DiskFree, &[], ops.disk_free_bytes as f64);
+    page.add(Name::DiskFull, &[], f64::from(u8::from(ops.disk_full)));
+    let figured = site.aggregator.figured_through();
+    // Figures hold everything acknowledged before the oldest commit they do not hold.
+    let success = site.store.oldest_commit_after(figured).unwrap_or(now);
+    page.add(Name::AggregatorLastSuccess, &[("job", "figures")], seconds(success));
+    page.add(Name::AggregatorLag, &[], (now.0 - success.0).max(0) as f64 / 1_000.0);
+    Ok(page)
+}
+
+fn counts(page: &mut Page, ops: &OpsSnapshot) {
+    let counters = &ops.counters;
+    let rejected: u64 = counters.rejected.iter().sum();
+    page.add(Name::Received, &[], (counters.received + ops.in_flight) as f64);
+    for (result, n) in [("committed", counters.committed), ("duplicate", counters.duplicate), ("rejected", rejected)] {
+        page.add(Name::Messages, &[("result", result)], n as f64);
+    }
+    page.add(Name::InFlight, &[], ops.in_flight as f64);
+    for (reason, n) in by_reason(&counters.rejected) {
+        page.add(Name::Rejected, &[("reason", reason.as_str())], n as f64);
+    }
+    for (reason, n) in by_reason(&counters.refused) {
+        page.add(Name::RefusedReadings, &[("reason", reason.as_str())], n as f64);
+    }
+}
+
+fn seconds(at: UnixMillis) -> f64 {
+    at.0 as f64 / 1_000.0
+}
+
+/// `GET /metrics/pilots[?pilot=ID]`.
+pub(crate) async fn pilots(
+    State(served): State<Served>,
+    Extension(viewer): Extension<Viewer>,
+    uri: Uri,
+) -> Result<Response, Problem> {
+    let params = Params::read(&uri, &["pilot"])?;
+    let wanted = params.pilot()?;
+    let registry = served.site.registry.get();
+    let is_wanted = |pilot: &&Arc<Pilot>| viewer.sees(pilot) && wanted.as_ref().is_none_or(|id| *id == pilot.id);
+    let pilots: Vec<Arc<Pilot>> = registry.pilots.values().filter(is_wanted).cloned().collect();
+    if pilots.is_empty() && wanted.is_some() {
+        return Err(Problem::not_found("pilot", api::NO_PILOT));
+    }
+    blocking(&served.site, move |site| pilots_page(site, &pilots, clock::now())).await.map(respond)
+}
+
+/// The indicators with a slot of their own: two slots × four indicators × two ratios keep a pilot below 40 series.
+const CURRENT: [Indicator; 4] = super::pages::view::SHOWN;
+
+fn pilots_page(site: &Site, pilots: &[Arc<Pilot>], now: UnixMillis) -> Result<Page, StoreError> {
+    let mut page = Page::default();
+    for pilot in pilots {
+        let id = pilot.id.as_str();
+        if let Some(at) = site.store.data_cutoff(&pilot.id)? {
+            page.add(Name::LastReading, &[("pilot", id)], seconds(at));
+        }
+        let mut by_slot: BTreeMap<&str, Vec<Figure>> = BTreeMap::new();
+        for indicator in CURRENT {
+            let query =
+                FigureQuery { scope: Some(Scope::Pilot(pilot.id.clone())), indicator: Some(indicator), period: None };
+            let figures = site.aggregator.figures(&query, now)?;
+            for (slot, period) in slots(now, &pilot.zone) {
+                by_slot.entry(slot).or_default().extend(figures.iter().filter(|f| f.period == period).cloned());
+            }
+        }
+        for (slot, figures) in by_slot {
+            slot_metrics(&mut page, &pilot.id, slot, &figures, &pilot.zone);
+        }
+    }
+    Ok(page)
+}
+
+/// The running year and month of a zone.
+fn slots(now: UnixMillis, zone: &TimeZone) -> [(&'static str, Period); 2] {
+    let month = MonthNo::containing(now, zone);
+    [
+        ("current_year", Period::containing(month, PeriodKind::Year)),
+        ("current_month", Period::containing(month, PeriodKind::Month)),
+    ]
+}
+
+fn slot_metrics(page: &mut Page, pilot: &PilotId, slot: &str, figures: &[Figure], zone: &TimeZone) {
+    let id = pilot.as_str();
+    for figure in figures {
+        let indicator = figure.indicator.to_string();
+        let labels = [("pilot", id), ("indicator", &*indicator), ("period", slot)];
+        if let Some(stage) = figure.stages.first() {
+            page.add(Name::Required, &labels, stage.path);
+        }
+        if let Some(reduction) = figure.reduction.filter(|_| figure.state != FigureState::Insufficient) {
+            page.add(Name::Achieved, &labels, reduction);
+        }
+    }
+    let labels = [("pilot", id), ("period", slot)];
+    if let Some(lowest) = figures.iter().filter_map(|figure| figure.coverage).reduce(f64::min) {
+        page.add(Name::Completeness, &labels, lowest);
+    }
+    if let Some(figure) = figures.first() {
+        page.add(Name::PeriodEnd, &labels, seconds(figure.period.window(zone).end));
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+    use std::process::{Command, Stdio};
+
+    use model::Reason;
+    use store::Counters;
+
+    use super::*;
+
+    fn page() -> String {
+        let mut counters = Counters { received: 10, committed: 7, duplicate: 1, ..Counters::default() };
+        counters.rejected[Reason::BadJson.index()] = 2;
+        let commit_times = CommitTimes { buckets: vec![(0.001, 3), (0.01, 4)], count: 5, sum_seconds: 0.5 };
+        let ops = OpsSnapshot { counters, in_flight: 3, commit_times, ..OpsSnapshot::default() };
+        let mut page = Page::default();
+        counts(&mut page, &ops);
+        page.histogram(Name::CommitDuration, &ops.commit_times);
+        page.into_text()
+    }
+
+    #[test]
+    fn received_is_the_sum_of_what_became_of_the_messages() {
+        let text = page();
+        let value = |line: &str| -> f64 {
+            let found = text.lines().find_map(|found| found.strip_prefix(line));
+            found.unwrap_or_else(|| panic!("{line} in {text}")).trim().parse().unwrap()
+        };
+        let sum: f64 = ["committed", "duplicate", "rejected"]
+            .map(|result| value(&format!("pilotline_ingest_messages_total{{result=\"{result}\"}}")))
+            .iter()
+            .sum();
+        assert_eq!(value("pilotline_ingest_received_total "), sum + value("pilotline_ingest_in_flight_messages "));
+    }
+
+    #[test]
+    fn every_reason_is_there_from_the_start() {
+        let text = page();
+        for reason in Reason::ALL {
+            for family in ["pilotline_ingest_rejected_total", "pilotline_ingest_refused_readings_total"] {
+                assert!(text.contains(&format!("{family}{{reason=\"{}\"}}", reason.as_str())), "{}", reason.as_str());
+            }
+        }
+        assert!(text.contains("pilotline_journal_commit_duration_seconds_bucket{le=\"+Inf\"} 5"), "{text}");
+    }
+
+    #[test]
+    fn promtool_finds_nothing_to_say_where_it_is_installed() {
+        let spawned = Command::new("promtool")
+            .args(["check", "metrics"])
+            .stdin(Stdio::piped())
+            .stdout(Stdio::piped())
+            .stderr(Stdio::piped())
+            .spawn();
+        // The process tier installs it and scrapes the real binary; on a bare machine there is nothing to ask.
+        let Ok(mut child) = spawned else { return };
+        child.stdin.take().unwrap().write_all(page().as_bytes()).unwrap();
+        let output = child.wait_with_output().unwrap();
+        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+    }
+}

@@ -1,0 +1,149 @@
+//! The pages: server-rendered HTML with inline SVG, without script, in Chinese and English, for screen and paper.
+//!
+//! [`view`] says what a page needs; [`programme`] and [`pilot`] turn that into markup and nothing else, so that a page can
+//! be looked at without a server (`cargo run --example render_pages`).
+//!
+//! Invariants:
+//! - everything that came from outside is text to `maud`, which escapes it; no attribute holds a style or a script;
+//! - the policy of [`CONTENT_POLICY`] allows the one style sheet, by its hash, and no other origin.
+
+mod pilot;
+mod programme;
+mod style;
+mod svg;
+pub mod view;
+mod words;
+
+use std::sync::LazyLock;
+
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
+use maud::{DOCTYPE, Markup, PreEscaped, html};
+use model::programme::Label;
+use model::{Period, UnixMillis};
+use sha2::{Digest, Sha256};
+
+pub use pilot::pilot_page;
+pub use programme::programme_page;
+pub use view::{PilotView, ProgrammeView};
+pub use words::Lang;
+
+/// The Content-Security-Policy of every page.
+pub(crate) static CONTENT_POLICY: LazyLock<String> = LazyLock::new(|| {
+    let hash = BASE64_STANDARD.encode(Sha256::digest(style::SHEET.as_bytes()));
+    format!(
+        "default-src 'none'; style-src 'sha256-{hash}'; img-src 'self' data:; base-uri 'none'; form-action 'none'; \
+         frame-ancestors 'none'"
+    )
+});
+
+/// Seconds between two looks at a page while the demo loads.
+const REFRESH_SECONDS: u32 = 2;
+
+/// What surrounds every page.
+struct Frame<'a> {
+    lang: Lang,
+    title: &'a str,
+    /// Path and query of this page without `lang`, ending in `?` or `&`.
+    here: String,
+    loading: Option<f64>,
+    /// None on pages that say only why there is no page.
+    as_of: Option<UnixMillis>,
+}
+
+fn frame(frame: &Frame<'_>, body: &Markup) -> Markup {
+    let lang = frame.lang;
+    html! {
+        (DOCTYPE)
+        html lang=(lang.tag()) {
+            head {
+                meta charset="utf-8";
+                meta name="viewport" content="width=device-width, initial-scale=1";
+                meta name="color-scheme" content="light dark";
+                @if frame.loading.is_some() { meta http-equiv="refresh" content=(REFRESH_SECONDS); }
+                title { (frame.title) " · Pilotline" }
+                link rel="icon" href="data:,";
+                style { (PreEscaped(style::SHEET)) }
+            }
+            body {
+                a class="skip" href="#main" { (lang.of("Skip to content", "跳到正文")) }
+                header class="top" {
+                    a class="brand" href={ "/?lang=" (lang.code()) } { "Pilotline" }
+                    nav aria-label=(lang.of("Language", "语言")) {
+                        @for (other, name, tag) in [(Lang::En, "English", "en"), (Lang::Zh, "中文", "zh-Hans")] {
+                            @if other == lang { span lang=(tag) aria-current="true" { (name) } }
+                            @else { a lang=(tag) hreflang=(tag) href={ (frame.here) "lang=" (other.code()) } { (name) } }
+                        }
+                    }
+                }
+                @if let Some(share) = frame.loading { (loading(lang, share)) }
+                main id="main" { (body) }
+                footer {
+                    p { (lang.of("Every number on this page is a stored figure, rounded half to even; the ", "本页每个数字均为已存储的结果,按“四舍六入五成双”修约;未修约数值见 "))
+                        a href="/api/v1/figures?scope=programme" { (lang.of("API", "接口")) }
+                        (lang.of(" gives it in full.", "。")) }
+                    @if let Some(at) = frame.as_of {
+                        p { (lang.of("As of ", "截至 ")) time datetime=(at) { (instant(at)) } }
+                    }
+                }
+            }
+        }
+    }
+}
+
+fn loading(lang: Lang, share: f64) -> Markup {
+    let percent = lang.percent(share);
+    html! {
+        div class="loading" role="status" {
+            label for="loading" { (lang.of("History is being loaded through the MQTT door", "正在经 MQTT 导入历史数据")) }
+            progress id="loading" max="1" value=(share) { (percent) }
+            span class="num" { (percent) }
+        }
+    }
+}
+
+/// An instant as a person reads it.
+fn instant(at: UnixMillis) -> String {
+    let text = at.to_string();
+    match text.get(..16) {
+        Some(minute) => format!("{} UTC", minute.replace('T', " ")),
+        None => text,
+    }
+}
+
+/// The years to choose from; the one on show is no link.
+fn years(lang: Lang, shown: Period, years: &[Period], link: &dyn Fn(Period) -> String) -> Markup {
+    html! {
+        nav class="years" aria-label=(lang.of("Year", "年份")) {
+            @for &year in years {
+                @if year == shown { strong aria-current="page" { (year) } }
+                @else { a href=(link(year)) { (year) } }
+            }
+            @if !years.contains(&shown) { strong aria-current="page" { (shown) } }
+        }
+    }
+}
+
+/// A page that says why there is none.
+pub(crate) fn problem_page(lang: Lang, status: u16, detail: &str) -> Markup {
+    let title = match status {
+        404 => lang.of("Not found", "未找到"),
+        503 => lang.of("Not yet ready", "尚未就绪"),
+        _ => lang.of("This page cannot be shown", "无法显示此页"),
+    };
+    let body = html! {
+        h1 { (title) }
+        p class="lead" { (detail) }
+        p { a href={ "/?lang=" (lang.code()) } { (lang.of("To the programme", "返回方案总览")) } }
+    };
+    frame(&Frame { lang, title, here: "/?".to_owned(), loading: None, as_of: None }, &body)
+}
+
+/// A label, its other language below it when they differ.
+fn both(lang: Lang, label: &Label) -> Markup {
+    let (other, tag) = match lang {
+        Lang::En => (&label.zh, "zh-Hans"),
+        Lang::Zh => (&label.en, "en"),
+    };
+    html! { @if other != lang.label(label) { p class="other-name" lang=(tag) { (other) } } }
+}
