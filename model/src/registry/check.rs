@@ -91,24 +91,27 @@ fn rivals<'a>(rows: &[&'a Item<Tariff>]) -> Option<(&'a Item<Tariff>, &'a Item<T
 /// What a series names exists, no series stands twice, and nothing is counted twice.
 pub(super) fn series(doc: &mut Document<'_>, series: &Items<Series>, around: &Around<'_>) {
     no_twin(doc, "series", &series.items, identity);
+    let mut by_path: BTreeMap<String, Vec<&Item<Series>>> = BTreeMap::new();
+    for item in &series.items {
+        by_path.entry(path(&item.value)).or_default().push(item);
+    }
     for item in &series.items {
         names_exist(doc, item, around);
-        part_of(doc, item, series);
+        part_of(doc, item, &by_path, series.whole);
     }
-    for (i, one) in series.items.iter().enumerate() {
-        for other in &series.items[..i] {
-            if counted_twice(&one.value, &other.value) {
-                let text = format!(
-                    "`{}` and `{}` (line {}) count the same {}; say `part_of = \"{}\"` if this is a sub-meter",
-                    path(&one.value),
-                    path(&other.value),
-                    other.line,
-                    one.value.quantity,
-                    path(&other.value)
-                );
-                doc.mistake(one.line, text);
-            }
+    let mut alike: BTreeMap<_, Vec<&Item<Series>>> = BTreeMap::new();
+    for item in series.items.iter().filter(|item| counts(&item.value.quantity)) {
+        let Series { asset, quantity, product, stage, band, .. } = &item.value;
+        let others = alike.entry((asset, quantity, product, stage, band)).or_default();
+        if let Some(other) = others.iter().find(|other| counted_twice(&item.value, &other.value)) {
+            let (this, that) = (path(&item.value), path(&other.value));
+            let text = format!(
+                "`{this}` and `{that}` (line {}) count the same {quantity}; say `part_of = \"{that}\"` if this is a sub-meter",
+                other.line
+            );
+            doc.mistake(item.line, text);
         }
+        others.push(item);
     }
 }
 
@@ -152,50 +155,51 @@ fn names_exist(doc: &mut Document<'_>, item: &Item<Series>, around: &Around<'_>)
     }
 }
 
+/// Sub-meters of sub-meters: a plant has three or four levels, so a chain that is longer goes round in a circle.
+const LEVELS_MAX: usize = 32;
+
 /// `part_of` names exactly one other series, and following it comes to an end.
-fn part_of(doc: &mut Document<'_>, item: &Item<Series>, series: &Items<Series>) {
+fn part_of(
+    doc: &mut Document<'_>,
+    item: &Item<Series>,
+    by_path: &BTreeMap<String, Vec<&Item<Series>>>,
+    all_known: bool,
+) {
     let Some(whole) = &item.value.part_of else { return };
-    let matching = series.items.iter().filter(|other| path(&other.value) == **whole).count();
-    let text = match matching {
-        1 if in_circle(&item.value, series) => format!("`part_of = \"{whole}\"` leads back to this series"),
+    let n_matching = by_path.get(whole).map_or(0, Vec::len);
+    let text = match n_matching {
+        1 if endless(&item.value, by_path) => {
+            format!("`part_of = \"{whole}\"` leads back to a series it came from, or through more than {LEVELS_MAX}")
+        }
         1 => return,
-        0 if !series.whole => return,
+        0 if !all_known => return,
         0 => format!("`part_of = \"{whole}\"` names no series; it is the asset, `/` and the name of one"),
         n => format!("`part_of = \"{whole}\"` names {n} series; it must name one"),
     };
     doc.mistake(item.line_of("part_of"), text);
 }
 
-fn in_circle(start: &Series, series: &Items<Series>) -> bool {
+fn endless(start: &Series, by_path: &BTreeMap<String, Vec<&Item<Series>>>) -> bool {
     let mut at = start;
-    for _ in 0..=series.items.len() {
-        let Some(whole) = &at.part_of else { return false };
-        if *whole == path(start) {
-            return true;
+    for _ in 0..LEVELS_MAX {
+        let next = at.part_of.as_ref().and_then(|whole| by_path.get(whole)).and_then(|found| found.first());
+        match next {
+            Some(next) => at = &next.value,
+            None => return false,
         }
-        let Some(next) = series.items.iter().find(|other| path(&other.value) == **whole) else { return false };
-        at = &next.value;
     }
-    // A circle further up has its own mistake.
-    false
+    true
 }
 
-/// Two series whose amounts would both enter one total.
+/// Whether the amounts of two series that are alike would both enter one total.
 ///
-/// Two sub-meters of something else are left alone: neither enters the pilot's total.
+/// Two sub-meters are left alone, whatever they are part of: neither enters the pilot's total.
 fn counted_twice(one: &Series, other: &Series) -> bool {
-    let alike = one.asset == other.asset
-        && one.quantity == other.quantity
-        && one.product == other.product
-        && one.stage == other.stage
-        && one.band == other.band;
-    if !alike || one.name == other.name || !counts(&one.quantity) {
-        return false;
-    }
     let nested =
         one.part_of.as_deref() == Some(path(other).as_str()) || other.part_of.as_deref() == Some(path(one).as_str());
     let sub_meters = one.part_of.is_some() && other.part_of.is_some();
-    !nested && !sub_meters
+    // The same series twice has a mistake of its own.
+    one.name != other.name && !nested && !sub_meters
 }
 
 /// Whether amounts of the quantity are added up over series.

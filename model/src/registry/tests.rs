@@ -196,9 +196,9 @@ fn every_bad_file_says_what_would_be_right() {
     pilot-not-toml.toml:5: this is no TOML: string values must be quoted, expected literal string
 
     pilot-part-of.toml:19: `part_of = "b/f"` names no series; it is the asset, `/` and the name of one
-    pilot-part-of.toml:26: `part_of = "b/e"` leads back to this series
-    pilot-part-of.toml:33: `part_of = "d/e"` leads back to this series
-    pilot-part-of.toml:40: `part_of = "c/e"` leads back to this series
+    pilot-part-of.toml:26: `part_of = "b/e"` leads back to a series it came from, or through more than 32
+    pilot-part-of.toml:33: `part_of = "d/e"` leads back to a series it came from, or through more than 32
+    pilot-part-of.toml:40: `part_of = "c/e"` leads back to a series it came from, or through more than 32
     pilot-part-of.toml:61: `part_of = "g/good"` names 2 series; it must name one
 
     pilot-product-unknown.toml:22: product `A13` is no `[[product]]` of this file
