@@ -264,20 +264,24 @@ impl Registry {
     /// Rules across pilots: no topic may be taken by two of them.
     pub fn check(&self) -> Vec<Mistake> {
         let mut mistakes = Vec::new();
-        let mut seen: Vec<(&Pilot, &str)> = Vec::new();
+        let mut owners: Vec<(&Pilot, &str)> = Vec::new();
+        let mut taken = topics::Taken::default();
         for pilot in self.pilots.values() {
+            // All of a pilot's filters are asked for before any is taken: its own overlaps are its file's mistakes.
             for (i, filter) in pilot.topics.iter().enumerate() {
-                let rivals =
-                    seen.iter().filter(|(other, taken)| other.id != pilot.id && topics::overlap(taken, filter));
-                mistakes.extend(rivals.map(|(other, taken)| Mistake {
+                let Some((other, theirs)) = taken.rival(filter).and_then(|owner| owners.get(owner)) else { continue };
+                mistakes.push(Mistake {
                     file: pilot.source.file.clone(),
                     line: pilot.source.line_of(&format!("topics.{i}")),
                     text: format!(
-                        "topic filter `{filter}` overlaps `{taken}` of pilot `{}`; a topic belongs to one",
+                        "topic filter `{filter}` overlaps `{theirs}` of pilot `{}`; a topic belongs to one",
                         other.id
                     ),
-                }));
-                seen.push((pilot, filter));
+                });
+            }
+            for filter in &pilot.topics {
+                taken.take(filter, owners.len());
+                owners.push((pilot, filter));
             }
         }
         mistakes

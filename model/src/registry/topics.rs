@@ -1,5 +1,7 @@
 //! Foreign topic filters: which are well formed, and which two take a topic in common.
 
+use std::collections::BTreeMap;
+
 /// Why a filter cannot be bound to a pilot; `None` if it can.
 pub(super) fn refuse(filter: &str) -> Option<String> {
     if filter.is_empty() || filter.len() > 1024 {
@@ -46,9 +48,88 @@ fn meet<'f>(mut a: impl Iterator<Item = &'f str>, mut b: impl Iterator<Item = &'
     }
 }
 
+/// Filters by level, so that a thousand pilots are not compared pair by pair.
+#[derive(Debug, Default)]
+pub(super) struct Taken {
+    /// Who took the filter that ends here.
+    owner: Option<usize>,
+    below: BTreeMap<String, Taken>,
+}
+
+impl Taken {
+    /// Takes a filter for `owner`.
+    pub(super) fn take(&mut self, filter: &str, owner: usize) {
+        let end = filter.split('/').fold(self, |node, level| node.below.entry(level.to_owned()).or_default());
+        end.owner = Some(owner);
+    }
+
+    /// An owner of a filter that takes a topic which this filter takes, too.
+    pub(super) fn rival(&self, filter: &str) -> Option<usize> {
+        let levels: Vec<&str> = filter.split('/').collect();
+        let (first, rest) = levels.split_first()?;
+        let fits = |level: &str| {
+            let hidden = |one: &str, other: &str| one.starts_with('$') && (other == "#" || other == "+");
+            !hidden(level, first) && !hidden(first, level)
+        };
+        let candidates = self.below.iter().filter(|(level, _)| fits(level));
+        candidates.into_iter().find_map(|(level, node)| node.meet(level, first, rest))
+    }
+
+    /// This node, which `level` led to, against the levels of a filter that are left.
+    fn meet(&self, level: &str, first: &str, rest: &[&str]) -> Option<usize> {
+        if level == "#" {
+            return self.owner;
+        }
+        if first == "#" {
+            return self.anyone();
+        }
+        if level != first && level != "+" && first != "+" {
+            return None;
+        }
+        match rest.split_first() {
+            // `#` also takes the level above it.
+            None => self.owner.or_else(|| self.below.get("#").and_then(|node| node.owner)),
+            Some((&"#", _)) => self.anyone(),
+            Some((&"+", rest)) => self.below.iter().find_map(|(level, node)| node.meet(level, "+", rest)),
+            Some((next, rest)) => {
+                let same = |level: &str| self.below.get(level).and_then(|node| node.meet(level, next, rest));
+                same(next).or_else(|| same("+")).or_else(|| same("#"))
+            }
+        }
+    }
+
+    fn anyone(&self) -> Option<usize> {
+        self.owner.or_else(|| self.below.values().find_map(Taken::anyone))
+    }
+}
+
 #[cfg(test)]
 mod tests {
+    use proptest::prelude::*;
+
     use super::*;
+
+    fn filter() -> impl Strategy<Value = String> {
+        let level = || proptest::sample::select(vec!["a", "b", "", "+", "$x"]);
+        (proptest::collection::vec(level(), 1..4), any::<bool>()).prop_map(|(levels, open)| {
+            let tail = if open { "/#" } else { "" };
+            format!("{}{tail}", levels.join("/"))
+        })
+    }
+
+    proptest! {
+        #[test]
+        fn the_tree_finds_a_rival_exactly_if_some_pair_overlaps(taken in proptest::collection::vec(filter(), 0..6), asked in filter()) {
+            let mut tree = Taken::default();
+            for (owner, filter) in taken.iter().enumerate() {
+                tree.take(filter, owner);
+            }
+            let pairwise = taken.iter().any(|taken| overlap(taken, &asked));
+            let found = tree.rival(&asked);
+            prop_assert_eq!(found.is_some(), pairwise);
+            prop_assert!(found.is_none_or(|owner| overlap(&taken[owner], &asked)));
+        }
+    }
 
     #[test]
     fn filters_overlap_if_a_topic_fits_both() {
