@@ -10,7 +10,7 @@ use crate::Programme;
 use crate::programme::Entry;
 use crate::time::EARLIEST;
 
-const EXAMPLE: &str = include_str!("../../../seeds/example/changji-transformer.toml");
+const EXAMPLE: &str = include_str!("../../../seeds/example/pilot.toml");
 
 /// The smallest file there is; `more` follows it.
 fn small(more: &str) -> String {
@@ -43,7 +43,7 @@ fn listed(mistakes: &[Mistake]) -> String {
 #[test]
 fn the_example_reads() {
     let pilot =
-        parse_pilot("seeds/example/changji-transformer.toml", EXAMPLE).unwrap_or_else(|m| panic!("{}", listed(&m)));
+        parse_pilot("seeds/example/pilot.toml", EXAMPLE).unwrap_or_else(|m| panic!("{}", listed(&m)));
     assert_eq!(pilot.series.len(), 7);
     assert_eq!(pilot.earliest.to_string(), "2014-12-30T16:00:00.000Z");
     assert_eq!(pilot.pieces, PiecesFrom::Series);
@@ -98,7 +98,7 @@ fn a_series_that_cannot_be_read_does_not_accuse_what_refers_to_it() {
 
 #[test]
 fn a_tariff_row_for_some_days_wins_over_the_general_one() {
-    let pilot = parse_pilot("changji-transformer.toml", EXAMPLE).unwrap();
+    let pilot = parse_pilot("pilot.toml", EXAMPLE).unwrap();
     check(&pilot, date(2015, 6, 30), 10, Some(("peak", 0.78)));
     check(&pilot, date(2015, 7, 1), 8, Some(("flat", 0.52)));
     check(&pilot, date(2015, 7, 1), 11, Some(("peak", 0.85)));
@@ -120,7 +120,7 @@ fn a_tariff_row_for_some_days_wins_over_the_general_one() {
 
 #[test]
 fn rest_days_and_stops_are_whole_days() {
-    let pilot = parse_pilot("changji-transformer.toml", EXAMPLE).unwrap();
+    let pilot = parse_pilot("pilot.toml", EXAMPLE).unwrap();
     assert!(pilot.is_restday(date(2015, 10, 1)) && !pilot.is_restday(date(2015, 10, 8)));
     assert!(pilot.is_restday(date(2015, 10, 3)) && pilot.is_restday(date(2015, 10, 4)));
     assert!(pilot.is_stopped(date(2015, 2, 18)) && pilot.is_stopped(date(2015, 2, 24)));
