@@ -57,10 +57,8 @@ impl Line {
 pub struct Truth {
     /// The story in sentences: improvement steps, meter swap, outage, late data.
     pub story: Vec<Label>,
-    /// By year from 2015 to 2034; those of years that are not over yet are what the story comes to if it goes on.
+    /// By year from 2015 to 2025, the last stage of the programme. A figure may be [`TOLERANCE`] off.
     pub reductions: Vec<TrueReduction>,
-    /// How far a figure may be off by scatter and rounding.
-    pub tolerance: f64,
 }
 
 /// The reduction that the simulator put into the data of one year.
@@ -69,20 +67,12 @@ pub struct TrueReduction {
     pub indicator: Indicator,
     pub year: i32,
     pub reduction: f64,
-    /// Whether the readings of the year can carry the figure; if not, the figure has to say so.
-    pub sufficient: bool,
 }
 
 impl Truth {
     /// The truth of one indicator in one year.
     pub fn of(&self, indicator: &Indicator, year: i32) -> Option<&TrueReduction> {
         self.reductions.iter().find(|truth| truth.indicator == *indicator && truth.year == year)
-    }
-
-    /// Without the years after `last`.
-    pub fn through(mut self, last: i32) -> Truth {
-        self.reductions.retain(|truth| truth.year <= last);
-        self
     }
 }
 
@@ -99,6 +89,8 @@ pub struct SimulatedPilot {
     /// The text of its registry file.
     pub registry: String,
     pub truth: Truth,
+    /// What the readings cannot carry: the figure has to say so.
+    insufficient: Vec<(Indicator, i32)>,
     fleet: Arc<FleetStory>,
     plant: Arc<Plant>,
     /// The live gateways, from their first message on: they number what they send.
@@ -113,13 +105,26 @@ struct LiveGateways {
 impl SimulatedPilot {
     /// Its history from 2015-01-01 to `until`, both instants included, as messages, oldest first (some late, some twice).
     pub fn history(&self, until: UnixMillis) -> Box<dyn Iterator<Item = Message> + Send> {
-        Box::new(History::new(Arc::clone(&self.fleet), Arc::clone(&self.plant), until.0))
+        Box::new(self.history_of(until))
+    }
+
+    /// Whether the readings of a year can carry a figure; where they cannot, the figure has to be insufficient.
+    pub fn is_sufficient(&self, indicator: &Indicator, year: i32) -> bool {
+        !self.insufficient.iter().any(|(of, when)| of == indicator && *when == year)
     }
 
     /// Readings and order events in the history to `until`, each counted once.
-    pub fn n_values(&self, until: UnixMillis) -> usize {
-        let span = Span { after: telemetry::BEFORE_HISTORY, to: until.0 };
-        telemetry::n_meters(&self.plant, span) + telemetry::works(&self.fleet, &self.plant, span).len()
+    pub fn n_values(&self, until: UnixMillis) -> u64 {
+        self.history_of(until).count().n_values as u64
+    }
+
+    /// Messages in the history to `until`; one that is sent twice counts twice.
+    pub fn n_messages(&self, until: UnixMillis) -> u64 {
+        self.history_of(until).count().n_messages as u64
+    }
+
+    fn history_of(&self, until: UnixMillis) -> History {
+        History::new(Arc::clone(&self.fleet), Arc::clone(&self.plant), until.0)
     }
 
     /// What it publishes live for `(from, to]`: the meter every ten seconds, and what else came to its end.
@@ -165,11 +170,13 @@ pub fn demo(seed: u64) -> Vec<SimulatedPilot> {
     let fleet = Arc::new(FleetStory::builtin());
     let pilots = (0u64..).zip(&fleet.pilot).map(|(place, story)| {
         let plant = Plant::new(story.clone(), noise::hash(seed, noise::Stream::Pilot, place));
+        let (truth, insufficient) = truth::of(&fleet, story);
         SimulatedPilot {
             // Safe because the file is compiled in and a test reads it.
             id: PilotId::parse(&story.id).expect("fleet/demo.toml has valid ids"),
             registry: registry::text(&fleet, &plant),
-            truth: truth::of(&fleet, story),
+            truth,
+            insufficient,
             fleet: Arc::clone(&fleet),
             plant: Arc::new(plant),
             live: Mutex::new(None),

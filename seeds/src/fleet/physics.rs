@@ -60,7 +60,7 @@ const NEW_YEARS: [(i8, i8); 21] = [
 
 /// The Spring Festival stops: first and last day.
 pub(crate) fn stops() -> impl Iterator<Item = (Date, Date)> {
-    (2015i16..).map_while(|year| stop_of(year))
+    (2015i16..).map_while(stop_of)
 }
 
 fn stop_of(year: i16) -> Option<(Date, Date)> {
@@ -202,10 +202,17 @@ fn orders_of(story: &PilotStory, activity: f64) -> f64 {
 }
 
 /// Scatter in pairs, and what rounding left over.
-#[derive(Debug, Clone, Copy, Default)]
+#[derive(Debug, Clone, Copy)]
 struct Scatter {
     owed: Option<f64>,
     rest: f64,
+}
+
+impl Default for Scatter {
+    /// Owes nothing; half a piece to begin with, so that sums are rounded and not cut off.
+    fn default() -> Scatter {
+        Scatter { owed: None, rest: 0.5 }
+    }
 }
 
 impl Scatter {
@@ -404,7 +411,7 @@ fn shapes(hours: [u32; 2]) -> [[f64; QUARTERS]; 3] {
     let weight = |quarter: usize| {
         let hour = quarter / 4;
         let running = (hours[0] as usize..hours[1] as usize).contains(&hour);
-        let night = hour >= 23 || hour < 7;
+        let night = !(7..23).contains(&hour);
         let lines = match (running, hour) {
             (false, _) => 0.0,
             (true, 12 | 13) => 0.7,
@@ -456,14 +463,15 @@ fn rows(story: &PilotStory, seed: u64) -> Vec<Row> {
 fn day_row(story: &PilotStory, seed: u64, index: i64, reached: Row, scatters: &mut Scatters) -> (Row, Row) {
     let (day, at) = (Day::new(index), index.unsigned_abs());
     let (activity, shares) = (activity(story, &day), shares(story, &day));
-    let mut today = reached;
+    let mut today = Row { made: [0; PRODUCTS], defective: [0; PRODUCTS], ..reached };
     let busy = if activity > 0.0 { 1.0 + 0.12 * scatters.made[0].next(seed, Stream::Output, at) } else { 0.0 };
-    for k in 0..story.product.len() {
-        today.made[k] = scatters.made[k].whole(shares[k] * activity * story.works.per_day * busy);
+    for (k, share) in shares.iter().enumerate().take(story.product.len()) {
+        today.made[k] = scatters.made[k].whole(share * activity * story.works.per_day * busy);
     }
     let used = amounts(story, &day, today.made.map(f64::from));
-    for k in 0..story.product.len() {
-        let stray = 1.0 + 0.25 * scatters.defective[k].next(seed, Stream::Defects, at * PRODUCTS as u64 + k as u64);
+    // A day without pieces draws nothing: pairs are of days that count.
+    for k in (0..story.product.len()).filter(|&k| used.made[k] > 0.0) {
+        let stray = 1.0 + 0.12 * scatters.defective[k].next(seed, Stream::Defects, at * PRODUCTS as u64 + k as u64);
         today.defective[k] = scatters.defective[k].whole(used.defective[k] * stray).min(today.made[k]);
     }
     let stray = 1.0 + 0.03 * scatters.energy.next(seed, Stream::Energy, at);
@@ -506,4 +514,16 @@ pub(crate) fn silences(story: &PilotStory) -> Vec<(i64, i64)> {
     let before = story.meter.from.map(|from| (ZERO - 1, day_start(from)));
     let outages = story.incidents.outage.iter().map(|days| (day_start(days.from), day_start(days.to) + DAY_MS));
     before.into_iter().chain(outages).collect()
+}
+
+/// What a day did use and make, as its meters and counters saw it.
+#[cfg(test)]
+pub(crate) fn amounts_of_row(plant: &Plant, index: i64) -> Option<Amounts> {
+    let (row, next) = (plant.row(index)?, plant.row(index + 1)?);
+    let mut day = amounts(&plant.story, &Day::new(index), row.made.map(f64::from));
+    let scale = (next.register - row.register) as f64 / 100.0 * plant.story.meter.multiplier / day.kwh();
+    (day.base, day.day, day.night) = (day.base * scale, day.day * scale, day.night * scale);
+    day.m3 = f64::from(row.gas) / 100.0;
+    day.defective = row.defective.map(f64::from);
+    Some(day)
 }

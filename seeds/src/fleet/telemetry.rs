@@ -12,7 +12,7 @@ use std::sync::Arc;
 use jiff::ToSpan;
 use jiff::civil::Date;
 
-use super::message::{Form, Gateway, Item, OrderEvent, Reading, Trust, What};
+use super::message::{Form, Gateway, Item, OrderEvent, Reading, Trust, VALUES_MAX, What};
 use super::physics::{
     DAY_MS, Order, Plant, QUARTER_MS, QUARTERS, ZERO, date_of, day_index, day_start, month_costs, silences,
 };
@@ -34,6 +34,11 @@ impl Span {
     /// The days that touch it, by their place; a reading at midnight belongs to the day that begins.
     fn days(&self) -> std::ops::RangeInclusive<i64> {
         (self.after - ZERO).div_euclid(DAY_MS).max(0)..=(self.to - ZERO).div_euclid(DAY_MS)
+    }
+
+    /// As much of it as is over at an instant.
+    fn until(self, until: i64) -> Span {
+        Span { after: self.after, to: self.to.min(until) }
     }
 
     /// The month that begins on a day, by the ends of its readings.
@@ -192,7 +197,7 @@ pub(crate) struct History {
     works: Gateway,
     ready: VecDeque<Message>,
     /// Months that were held back, sent after the next quarter.
-    held: Vec<Date>,
+    held: Vec<Span>,
 }
 
 impl History {
@@ -203,32 +208,79 @@ impl History {
         History { until, next: date_of(0), meters, works, ready, held, fleet, plant }
     }
 
-    fn send_quarter(&mut self) {
+    /// The next quarter, if it began before the end.
+    fn plan(&mut self) -> Option<Quarter> {
         let (first, end) = (self.next, self.next.saturating_add(3.months()));
+        if day_start(first) >= self.until {
+            return None;
+        }
         self.next = end;
         let after = if day_index(first) == 0 { BEFORE_HISTORY } else { day_start(first) };
-        let span = Span { after, to: day_start(end).min(self.until) };
-        let due = std::mem::take(&mut self.held);
-        let late = &self.plant.story.incidents.late;
-        self.held = late.iter().copied().filter(|month| first <= *month && *month < end).collect();
-
-        let held: Vec<Span> = self.held.iter().map(|month| Span::month(*month)).collect();
-        let punctual = meters(&self.plant, span).filter(|item| !held.iter().any(|span| span.holds(at_of(item))));
-        let mut sent = self.meters.messages(Form::Short, punctual);
-        sent.extend(self.works.messages(Form::Short, works(&self.fleet, &self.plant, span).into_iter()));
-        let twice = self.plant.story.incidents.twice.contains(&first);
-        let again = if twice { sent.clone() } else { Vec::new() };
-        self.ready.extend(sent.into_iter().chain(again));
-        self.send_late(&due);
+        let incidents = &self.plant.story.incidents;
+        let late = incidents.late.iter().filter(|month| first <= **month && **month < end);
+        let late = late.map(|month| Span::month(*month)).collect();
+        let due = std::mem::replace(&mut self.held, late);
+        let times = if incidents.twice.contains(&first) { 2 } else { 1 };
+        Some(Quarter { span: Span { after, to: day_start(end).min(self.until) }, due, times })
     }
 
-    fn send_late(&mut self, months: &[Date]) {
+    fn send(&mut self, quarter: Quarter) {
+        let punctual = meters(&self.plant, quarter.span).filter(|item| !holds_any(&self.held, at_of(item)));
+        let mut sent = self.meters.messages(Form::Short, punctual);
+        let items = works(&self.fleet, &self.plant, quarter.span);
+        sent.extend(self.works.messages(Form::Short, items.into_iter()));
+        for _ in 1..quarter.times {
+            self.ready.extend(sent.iter().cloned());
+        }
+        self.ready.extend(sent);
+        self.send_late(&quarter.due);
+    }
+
+    fn send_late(&mut self, months: &[Span]) {
         for month in months {
-            let Span { after, to } = Span::month(*month);
-            let items = meters(&self.plant, Span { after, to: to.min(self.until) });
+            let items = meters(&self.plant, month.until(self.until));
             self.ready.extend(self.meters.messages(Form::Short, items));
         }
     }
+
+    /// Readings and order events of the whole history, each once, and messages, each as often as it is sent.
+    pub(crate) fn count(mut self) -> Counts {
+        let mut counts = Counts::default();
+        let messages = |n_values: usize| n_values.div_ceil(VALUES_MAX);
+        let mut late = Vec::new();
+        while let Some(quarter) = self.plan() {
+            let held: usize = self.held.iter().map(|month| n_meters(&self.plant, month.until(self.until))).sum();
+            let n_meters = n_meters(&self.plant, quarter.span) - held;
+            let n_works = works(&self.fleet, &self.plant, quarter.span).len();
+            counts.n_values += n_meters + n_works;
+            counts.n_messages += quarter.times * (messages(n_meters) + messages(n_works));
+            late.append(&mut self.held.clone());
+        }
+        for month in late {
+            let n = n_meters(&self.plant, month.until(self.until));
+            counts.n_values += n;
+            counts.n_messages += messages(n);
+        }
+        counts
+    }
+}
+
+/// A calendar quarter of the history: what is read in it, what was held back before it, and how often it is sent.
+struct Quarter {
+    span: Span,
+    due: Vec<Span>,
+    times: usize,
+}
+
+/// How much a history is.
+#[derive(Debug, Clone, Copy, Default)]
+pub(crate) struct Counts {
+    pub(crate) n_values: usize,
+    pub(crate) n_messages: usize,
+}
+
+fn holds_any(spans: &[Span], at: i64) -> bool {
+    spans.iter().any(|span| span.holds(at))
 }
 
 impl Iterator for History {
@@ -239,8 +291,8 @@ impl Iterator for History {
             if let Some(message) = self.ready.pop_front() {
                 return Some(message);
             }
-            if day_start(self.next) < self.until {
-                self.send_quarter();
+            if let Some(quarter) = self.plan() {
+                self.send(quarter);
             } else if self.held.is_empty() {
                 return None;
             } else {

@@ -23,22 +23,6 @@ fn list<'a>(message: &'a Value, key: &str) -> &'a [Value] {
     message.get(key).and_then(Value::as_array).map_or(&[], Vec::as_slice)
 }
 
-/// The readings of a series as (at, value), in order of time, each once.
-fn series(messages: &[Message], asset: &str, name: &str) -> BTreeMap<i64, f64> {
-    let mut series = BTreeMap::new();
-    for message in messages {
-        for reading in list(&json(message), "readings") {
-            if reading["asset"] == asset && reading["name"] == name {
-                let at = reading["at"]
-                    .as_i64()
-                    .unwrap_or_else(|| UnixMillis::parse(reading["at"].as_str().unwrap()).unwrap().0);
-                series.insert(at, reading["value"].as_f64().unwrap_or(f64::NAN));
-            }
-        }
-    }
-    series
-}
-
 #[test]
 fn the_fleet_covers_every_region_class_and_eight_sectors() {
     let fleet = FleetStory::builtin();
@@ -113,13 +97,14 @@ fn a_load_registry_is_valid() {
 #[test]
 fn no_message_passes_the_limits_of_the_door() {
     for pilot in demo(SEED) {
-        let (mut next, mut n_all) = (BTreeMap::new(), 0);
+        let (mut next, mut n_all, mut n_messages) = (BTreeMap::new(), 0, 0);
         let mut seen = BTreeSet::new();
         for message in pilot.history(UNTIL) {
             assert!(message.payload.len() <= 1 << 20, "{}: {} bytes", message.topic, message.payload.len());
             let parsed = json(&message);
             let n = list(&parsed, "readings").len() + list(&parsed, "orders").len();
             assert!((1..=10_000).contains(&n), "{}: {n} values", message.topic);
+            n_messages += 1;
             if !seen.insert(message.payload) {
                 continue;
             }
@@ -128,26 +113,43 @@ fn no_message_passes_the_limits_of_the_door() {
             *seq += 1;
             assert_eq!((parsed["boot"].as_i64(), parsed["seq"].as_i64()), (Some(1), Some(*seq)));
         }
-        assert_eq!(n_all, pilot.n_values(UNTIL), "{}", pilot.id);
+        let counted = (pilot.n_values(UNTIL), pilot.n_messages(UNTIL));
+        assert_eq!((n_all as u64, n_messages), counted, "{}", pilot.id);
     }
 }
 
 #[test]
 fn a_register_falls_only_where_the_registry_says_so() {
     for pilot in demo(SEED) {
-        let parsed = &pilot.plant.story;
-        let history: Vec<Message> = pilot.history(UnixMillis(1_600_000_000_000)).collect();
-        let register: Vec<(i64, f64)> = series(&history, METER, "electricity").into_iter().collect();
-        let mut falls = Vec::new();
-        for pair in register.windows(2).filter(|pair| pair[1].1 < pair[0].1) {
-            falls.push(pair[1].0);
+        let story = &pilot.plant.story;
+        let span = Span { after: telemetry::BEFORE_HISTORY, to: UnixMillis(1_700_000_000_000).0 };
+        let register = telemetry::meters(&pilot.plant, span).filter_map(|item| match item {
+            Item::Reading(reading) if reading.asset == METER => Some((reading.at, reading.value)),
+            Item::Reading(_) | Item::Order(_) => None,
+        });
+        let register: Vec<(i64, u64)> = register.collect();
+        let swaps: Vec<i64> = story.incidents.meter_swap.iter().map(|swap| swap.at.as_millisecond()).collect();
+        let falls = register.windows(2).filter(|pair| pair[1].1 < pair[0].1);
+        let (explained, rolled): (Vec<_>, Vec<_>) =
+            falls.partition(|pair| swaps.iter().any(|swap| (pair[0].0..pair[1].0).contains(swap)));
+        assert_eq!(explained.len(), swaps.len(), "{}", pilot.id);
+        assert_eq!(rolled.len(), usize::from(story.meter.rollover.is_some()), "{}", pilot.id);
+    }
+}
+
+/// What the last quarter-hour before a swap used is in `final`, what the first one after it used begins at `initial`.
+#[test]
+fn a_swap_loses_nothing() {
+    for pilot in demo(SEED) {
+        for (n, swap) in pilot.plant.story.incidents.meter_swap.iter().enumerate() {
+            let at = swap.at.as_millisecond();
+            let (before, after) = (at - physics::QUARTER_MS, at + physics::QUARTER_MS);
+            let shown = |at| pilot.plant.shown(at, pilot.plant.used(at));
+            let used = pilot.plant.used(after) - pilot.plant.used(before);
+            let (last, first) = (pilot.plant.final_of_swap(n), physics::hundredths(swap.initial));
+            assert_eq!(last - shown(before) + shown(after) - first, used, "{}", pilot.id);
+            assert!(pilot.registry.contains(&format!("final = {}.{:02}\n", last / 100, last % 100)), "{}", pilot.id);
         }
-        let swapped = |at: &i64| {
-            let mut swaps = parsed.incidents.meter_swap.iter().map(|swap| swap.at.as_millisecond());
-            swaps.any(|swap| swap <= *at && *at - swap < physics::QUARTER_MS)
-        };
-        let unexplained = falls.iter().filter(|at| !swapped(at)).count();
-        assert_eq!(unexplained, usize::from(parsed.meter.rollover.is_some()), "{}: {falls:?}", pilot.id);
     }
 }
 

@@ -24,22 +24,25 @@ use super::{TrueReduction, Truth, sentences};
 pub const TOLERANCE: f64 = 0.005;
 /// Calorific value of electricity, kgce per kWh: what the indicator is defined with.
 const ELECTRICITY: f64 = 0.1229;
-/// The first year of the history, and the last of which truth is told.
-const YEARS: std::ops::RangeInclusive<i16> = 2015..=2034;
+/// The first year of the history, and the last stage of the programme.
+const YEARS: std::ops::RangeInclusive<i16> = 2015..=2025;
 /// A month counts from this coverage on, a figure from this share of its months on (CONTRACT section 8).
 const MONTH_COVERED: f64 = 0.9;
 const MONTHS_COVERED: f64 = 0.8;
 
-/// The truth about one pilot.
-pub(crate) fn of(fleet: &FleetStory, story: &PilotStory) -> Truth {
+/// The truth about one pilot, and which figures its readings cannot carry.
+pub(crate) fn of(fleet: &FleetStory, story: &PilotStory) -> (Truth, Vec<(Indicator, i32)>) {
     let days = Days::of(fleet, story);
-    let mut reductions = Vec::new();
+    let (mut reductions, mut insufficient) = (Vec::new(), Vec::new());
     for year in YEARS {
         let reporting = days.months(year..=year);
         let year = i32::from(year);
-        let mut push = |indicator, (reduction, sufficient): (f64, bool)| {
+        let mut push = |indicator: Indicator, (reduction, sufficient): (f64, bool)| {
+            if !sufficient {
+                insufficient.push((indicator.clone(), year));
+            }
             // Adding 0 turns −0 into 0.
-            reductions.push(TrueReduction { indicator, year, reduction: reduction + 0.0, sufficient });
+            reductions.push(TrueReduction { indicator, year, reduction: reduction + 0.0 });
         };
         push(Indicator::OperatingCost, days.intensity(&reporting, |sums| sums.cost));
         push(Indicator::ProductionCycle, days.lead(year, Timed::Orders));
@@ -49,7 +52,7 @@ pub(crate) fn of(fleet: &FleetStory, story: &PilotStory) -> Truth {
             push(Indicator::CycleTime, days.lead(year, Timed::Pieces));
         }
     }
-    Truth { story: sentences::of(story), reductions, tolerance: TOLERANCE }
+    (Truth { story: sentences::of(story), reductions }, insufficient)
 }
 
 /// What is timed: orders from start to completion, or single pieces.
@@ -94,8 +97,11 @@ struct Days<'a> {
 impl<'a> Days<'a> {
     fn of(fleet: &FleetStory, story: &'a PilotStory) -> Days<'a> {
         let end = day_index(date(YEARS.end() + 1, 1, 1));
+        Days::new(fleet, story, (0..end).map(|index| expected(story, index)).collect())
+    }
+
+    fn new(fleet: &FleetStory, story: &'a PilotStory, days: Vec<Amounts>) -> Days<'a> {
         let prices = Prices::of(fleet, story);
-        let days: Vec<Amounts> = (0..end).map(|index| expected(story, index)).collect();
         let mut by_month: BTreeMap<(i16, i8), Sums> = BTreeMap::new();
         for (index, day) in (0i64..).zip(&days) {
             let date = date_of(index);
@@ -268,3 +274,6 @@ impl<'a> Prices<'a> {
         day.base * base + day.day * lines + day.night * night + day.m3 * self.gas
     }
 }
+
+#[cfg(test)]
+mod tests;
