@@ -86,6 +86,10 @@ pub enum WholeOrParts {
 }
 
 /// A rejection as the store lists it.
+#[allow(
+    clippy::struct_excessive_bools,
+    reason = "two facts of one row that do not exclude each other, as the API prints them"
+)]
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct RejectionRow {
     pub id: i64,

@@ -126,6 +126,10 @@ fn check_journal(tail: &Tail<'_>, state: &State, findings: &mut Findings) {
     if let Err(error) = read {
         findings.add_error(JOURNAL_FILE, "journal", &error);
     }
+    if let Some((last, _)) = before.filter(|(last, _)| last.0 < state.settled.0) {
+        let text = format!("its tail is gone: commits {} to {} were settled from it", last.0 + 1, state.settled.0);
+        findings.add(JOURNAL_FILE, "journal", text);
+    }
 }
 
 fn check_sealed(conn: &Connection, query: &str, findings: &mut Findings) -> rusqlite::Result<()> {

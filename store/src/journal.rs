@@ -13,7 +13,7 @@ use rusqlite::{Connection, OptionalExtension, params};
 use crate::api::{Batch, CatalogueEntry, CommitNo};
 use crate::error::{StoreError, reading, writing};
 use crate::open::Store;
-use crate::progress::TailRow;
+use crate::progress::{TailRow, locked};
 use crate::replay::State;
 use crate::row::{self, Heading};
 use crate::schema::{journal_writer, sql};
@@ -43,19 +43,33 @@ impl Store {
     /// If it was taken, or the file cannot be opened for writing.
     pub fn journal(self: &Arc<Store>) -> Result<Journal, StoreError> {
         self.writer()?;
-        let conn = journal_writer(&self.dir)?;
-        let last: Option<Vec<u8>> = conn
-            .query_row("SELECT blob FROM journal ORDER BY commit_no DESC LIMIT 1", [], |row| row.get(0))
-            .optional()
-            .map_err(reading("the last row of the journal"))?;
-        let chain = match last {
-            Some(blob) => row::chain_of(&blob),
-            None => self.read(State::read)?.chain,
-        };
         if self.is_journal_taken.swap(true, Ordering::AcqRel) {
             return Err(StoreError::JournalTaken);
         }
+        let opened = self.opened();
+        if opened.is_err() {
+            self.is_journal_taken.store(false, Ordering::Release);
+        }
+        let (conn, chain) = opened?;
         Ok(Journal { store: Arc::clone(self), conn, chain })
+    }
+
+    /// The connection, and what the next row links to.
+    fn opened(&self) -> Result<(Connection, u64), StoreError> {
+        let waiting = locked(&self.committing).take();
+        let conn = waiting.map_or_else(|| journal_writer(&self.dir), Ok)?;
+        let last: Option<(i64, Vec<u8>)> = conn
+            .query_row("SELECT commit_no, blob FROM journal ORDER BY commit_no DESC LIMIT 1", [], |row| {
+                Ok((row.get(0)?, row.get(1)?))
+            })
+            .optional()
+            .map_err(reading("the last row of the journal"))?;
+        let state = self.read(State::read)?;
+        let chain = match last.filter(|(commit, _)| *commit > sql(state.settled.0)) {
+            Some((_, blob)) => row::chain_of(&blob),
+            None => state.chain,
+        };
+        Ok((conn, chain))
     }
 }
 
@@ -112,7 +126,7 @@ impl Journal {
     /// # Errors
     /// On writing.
     pub fn trim(&mut self) -> Result<(), StoreError> {
-        let Some(through) = self.trimmable() else {
+        let Some(through) = self.trimmable()? else {
             return Ok(());
         };
         self.conn
@@ -124,15 +138,16 @@ impl Journal {
     }
 
     /// The last of the rows to delete now.
-    fn trimmable(&self) -> Option<u64> {
+    fn trimmable(&self) -> Result<Option<u64>, StoreError> {
+        let copied = self.store.writer()?.copied_through().0;
         let shared = self.store.progress.lock();
-        let settled = shared.rows.iter().take_while(|row| row.commit <= shared.settled).take(TRIM_ROWS);
+        let settled = shared.rows.iter().take_while(|row| row.commit <= shared.settled.min(copied)).take(TRIM_ROWS);
         let mut n_bytes = 0;
         let fits = settled.take_while(|row| {
             let is_first = n_bytes == 0;
             n_bytes += row.n_bytes;
             is_first || n_bytes <= TRIM_BYTES
         });
-        fits.last().map(|row| row.commit)
+        Ok(fits.last().map(|row| row.commit))
     }
 }

@@ -35,6 +35,8 @@ pub struct Store {
     /// None for [`Access::Reader`].
     writer: Option<Writer>,
     pub(crate) workbench: Mutex<Option<Workbench>>,
+    /// The journal's connection for commits, until the committer takes it.
+    pub(crate) committing: Mutex<Option<Connection>>,
     pub(crate) is_journal_taken: AtomicBool,
     pub(crate) is_poisoned: AtomicBool,
     pub(crate) rejection_bytes: AtomicU64,
@@ -95,14 +97,14 @@ impl Store {
     /// # Errors
     /// Names the directory and the owner if it is locked, the file and the step otherwise.
     pub fn open(dir: &Path, access: Access) -> Result<Arc<Store>, StoreError> {
-        let (lock, writer) = match access {
+        let (lock, writer, committing) = match access {
             Access::Owner => {
                 std::fs::create_dir_all(dir).map_err(|source| StoreError::CreateDir { dir: dir.to_owned(), source })?;
                 let lock = Lock::take(dir)?;
-                drop(journal_writer(dir)?);
-                (Some(lock), Some(Writer::open(dir)?))
+                let committing = journal_writer(dir)?;
+                (Some(lock), Some(Writer::open(dir)?), Some(committing))
             }
-            Access::Reader => (None, None),
+            Access::Reader => (None, None, None),
         };
         let store = Store {
             dir: dir.to_owned(),
@@ -111,6 +113,7 @@ impl Store {
             readers: Readers::default(),
             writer,
             workbench: Mutex::new(None),
+            committing: Mutex::new(committing),
             is_journal_taken: AtomicBool::new(false),
             is_poisoned: AtomicBool::new(false),
             rejection_bytes: AtomicU64::new(0),
@@ -131,6 +134,9 @@ impl Store {
             Ok((replay::State::read(conn)?, rejection::kept_bytes(conn)?))
         })?;
         self.rejection_bytes.store(kept, Ordering::Relaxed);
+        if let Some(writer) = &self.writer {
+            writer.note_settled(state.settled);
+        }
         let mut shared = self.progress.lock();
         shared.start_at(state.settled.0, state.settled_at, state.counters.clone());
         let since = Instant::now();
@@ -194,7 +200,7 @@ impl Store {
     pub fn checkpoint(&self) -> Result<(), StoreError> {
         self.writer()?.checkpoint()?;
         let journal = crate::schema::checkpointer(&self.dir.join(JOURNAL_FILE))?;
-        crate::writer::checkpoint(&journal, crate::writer::Checkpoint::Truncate)
+        crate::writer::checkpoint(&journal, crate::writer::Checkpoint::Truncate).map(drop)
     }
 
     /// The sizes of both files and their write-ahead logs, in bytes.

@@ -211,8 +211,8 @@ struct Plan {
     latest: i64,
     touched: Option<(i64, i64)>,
     losers: Vec<Reading>,
-    /// Whether the stored parts go (they are in what is written).
-    parts_go: bool,
+    /// Stored parts that go: they are in what is written.
+    parts_go: Vec<i64>,
     part: Option<(i64, NewChunk)>,
     chunks_go: Vec<i64>,
     chunks: Vec<NewChunk>,
@@ -225,12 +225,12 @@ impl Plan {
     }
 
     /// Compares the new readings with what is stored, and says what to write.
-    fn make(conn: &Connection, series: SeriesId, fresh: Vec<Reading>) -> Result<Plan, StoreError> {
-        match Plan::merged(conn, series, fresh.clone()) {
+    fn make(conn: &Connection, series: SeriesId, fresh: impl Fn() -> Vec<Reading>) -> Result<Plan, StoreError> {
+        match Plan::merged(conn, series, fresh()) {
             Ok(plan) => Ok(plan),
             Err(error @ (StoreError::Checksum { .. } | StoreError::Format { .. })) => {
                 tracing::error!(error = &error as &dyn std::error::Error, series = series.0, "chunk is damaged");
-                Plan::beside_damage(conn, series, fresh)
+                Plan::beside_damage(conn, series, fresh())
             }
             Err(error) => Err(error),
         }
@@ -262,10 +262,11 @@ impl Plan {
         let n_waiting: usize = parts.iter().map(|part| part.n).sum();
         if n_waiting + fresh.len() >= MERGE_POINTS {
             let all = with_parts(series, &parts, fresh)?;
-            plan.parts_go = !parts.is_empty();
-            plan.into_chunks(conn, all, decoded)?;
+            plan.parts_go = parts.iter().map(|part| part.part).collect();
+            plan.add_chunks(conn, all, decoded)?;
         } else {
-            plan.into_part(&parts, fresh)?;
+            let next = parts.last().map_or(1, |part| part.part + 1);
+            plan.add_part(&parts, next, fresh)?;
         }
         Ok(plan)
     }
@@ -278,30 +279,31 @@ impl Plan {
         plan.touched = ends(&fresh);
         if let Some((_, last)) = plan.touched {
             plan.latest = last;
-            let parts = read::parts(conn, series)?;
-            let can_join = parts.iter().all(|part| part.readings(series).is_ok());
-            plan.into_part(if can_join { &parts } else { &parts[parts.len().saturating_sub(1)..] }, fresh)?;
+            let mut parts = read::parts(conn, series)?;
+            let next = parts.last().map_or(1, |part| part.part + 1);
+            parts.retain(|part| part.readings(series).is_ok());
+            plan.add_part(&parts, next, fresh)?;
         }
         Ok(plan)
     }
 
     fn empty(series: SeriesId) -> Plan {
-        let (losers, chunks_go, chunks) = (Vec::new(), Vec::new(), Vec::new());
-        Plan { series, latest: i64::MIN, touched: None, losers, parts_go: false, part: None, chunks_go, chunks }
+        let (losers, parts_go, chunks_go, chunks) = (Vec::new(), Vec::new(), Vec::new(), Vec::new());
+        Plan { series, latest: i64::MIN, touched: None, losers, parts_go, part: None, chunks_go, chunks }
     }
 
-    fn into_part(&mut self, parts: &[StoredPart], fresh: Vec<Reading>) -> Result<(), StoreError> {
-        let (number, readings) = if parts.len() >= PARTS_MAX {
-            self.parts_go = true;
-            (1, with_parts(self.series, parts, fresh)?)
-        } else {
-            (parts.last().map_or(1, |part| part.part + 1), fresh)
-        };
-        self.part = Some((number, NewChunk::of(&read::part_place(self.series, number), &readings)?));
+    /// The new readings as part number `next`; with too many parts there, all become one.
+    fn add_part(&mut self, parts: &[StoredPart], next: i64, fresh: Vec<Reading>) -> Result<(), StoreError> {
+        let mut readings = fresh;
+        if parts.len() >= PARTS_MAX {
+            self.parts_go = parts.iter().map(|part| part.part).collect();
+            readings = with_parts(self.series, parts, readings)?;
+        }
+        self.part = Some((next, NewChunk::of(&read::part_place(self.series, next), &readings)?));
         Ok(())
     }
 
-    fn into_chunks(
+    fn add_chunks(
         &mut self,
         conn: &Connection,
         all: Vec<Reading>,
@@ -335,9 +337,9 @@ impl Plan {
     fn write(&self, tx: &Transaction<'_>) -> Result<(), StoreError> {
         let failed = writing("a chunk");
         let series = self.series.0;
-        if self.parts_go {
-            tx.prepare_cached("DELETE FROM part WHERE series = ?1")
-                .and_then(|mut statement| statement.execute([series]))
+        for part in &self.parts_go {
+            tx.prepare_cached("DELETE FROM part WHERE series = ?1 AND part = ?2")
+                .and_then(|mut statement| statement.execute(params![series, part]))
                 .map_err(&failed)?;
         }
         for row in &self.chunks_go {
@@ -452,6 +454,7 @@ impl Store {
         }
         let ending = &round.ending;
         let (counters, kept) = bench.write(self, |tx| Ok((finish::write(tx, ending)?, rejection::kept_bytes(tx)?)))?;
+        self.writer()?.note_settled(ending.through);
         self.rejection_bytes.store(kept, Ordering::Relaxed);
         self.progress.settled(ending.through.0, &ending.counters, counters);
         tracing::debug!(n_readings = round.points.len(), through = ending.through.0, "round settled");
@@ -469,7 +472,7 @@ impl Store {
                 let n = rest.partition_point(|&idx| round.points.series(idx as usize) == series);
                 let (of_series, later) = rest.split_at(n);
                 rest = later;
-                let fresh = of_series.iter().map(|&idx| round.points.reading(idx as usize)).collect();
+                let fresh = || of_series.iter().map(|&idx| round.points.reading(idx as usize)).collect();
                 slice.push(Plan::make(&tx, SeriesId(series), fresh)?);
             }
             drop(tx);

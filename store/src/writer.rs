@@ -4,10 +4,12 @@
 //! writes first. A transaction is at most some 50 ms of work, so that nobody waits long.
 
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Condvar, Mutex};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
+use crate::api::CommitNo;
 use crate::error::{StoreError, writing};
 use crate::progress::locked;
 use crate::schema::{STORE_FILE, store_writer};
@@ -21,6 +23,10 @@ pub(crate) struct Writer {
     queue: Mutex<Queue>,
     turn: Condvar,
     conn: Mutex<Connection>,
+    /// The last commit whose settling is in the file or its log.
+    settled: AtomicU64,
+    /// The last commit whose settling is in the file itself.
+    copied: AtomicU64,
 }
 
 #[derive(Default)]
@@ -43,7 +49,8 @@ impl Writer {
     pub(crate) fn open(dir: &Path) -> Result<Writer, StoreError> {
         let conn = Mutex::new(store_writer(dir)?);
         let wal = dir.join(format!("{STORE_FILE}-wal"));
-        Ok(Writer { wal, queue: Mutex::default(), turn: Condvar::new(), conn })
+        let (settled, copied) = (AtomicU64::new(0), AtomicU64::new(0));
+        Ok(Writer { wal, queue: Mutex::default(), turn: Condvar::new(), conn, settled, copied })
     }
 
     /// One transaction, committed if `work` succeeds.
@@ -57,15 +64,34 @@ impl Writer {
         let done = work(&tx)?;
         tx.commit().map_err(writing("the store"))?;
         if wal_bytes(&self.wal) > WAL_BYTES_MAX {
-            checkpoint(&conn, Checkpoint::Passive)?;
+            self.copy(&conn, Checkpoint::Passive)?;
         }
         Ok(done)
+    }
+
+    /// Everything through `commit` is settled.
+    pub(crate) fn note_settled(&self, commit: CommitNo) {
+        self.settled.store(commit.0, Ordering::Release);
+    }
+
+    /// The last commit whose journal row is needed no more. One bit flipped in a write-ahead log takes all behind it away,
+    /// so a row stays until what was settled of it has left the log.
+    pub(crate) fn copied_through(&self) -> CommitNo {
+        CommitNo(self.copied.load(Ordering::Acquire))
+    }
+
+    fn copy(&self, conn: &Connection, how: Checkpoint) -> Result<(), StoreError> {
+        let settled = self.settled.load(Ordering::Acquire);
+        if checkpoint(conn, how)? == Copied::All {
+            self.copied.fetch_max(settled, Ordering::AcqRel);
+        }
+        Ok(())
     }
 
     /// Copies the whole write-ahead log back and cuts it off, as a clean stop does.
     pub(crate) fn checkpoint(&self) -> Result<(), StoreError> {
         let _turn = self.wait();
-        checkpoint(&locked(&self.conn), Checkpoint::Truncate)
+        self.copy(&locked(&self.conn), Checkpoint::Truncate)
     }
 
     fn wait(&self) -> Turn<'_> {
@@ -96,15 +122,26 @@ pub(crate) enum Checkpoint {
     Truncate,
 }
 
+/// Whether a checkpoint copied the whole log.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Copied {
+    All,
+    /// A reader was in the way; the next checkpoint goes on.
+    Some,
+}
+
 /// Copies the write-ahead log back.
-pub(crate) fn checkpoint(conn: &Connection, how: Checkpoint) -> Result<(), StoreError> {
+pub(crate) fn checkpoint(conn: &Connection, how: Checkpoint) -> Result<Copied, StoreError> {
     let statement = match how {
         Checkpoint::Passive => "PRAGMA wal_checkpoint(PASSIVE)",
         Checkpoint::Restart => "PRAGMA wal_checkpoint(RESTART)",
         Checkpoint::Truncate => "PRAGMA wal_checkpoint(TRUNCATE)",
     };
-    // The answer says how much was copied; a reader in the way is no failure, the next checkpoint goes on.
-    conn.query_row(statement, [], |_| Ok(())).map_err(writing("a checkpoint"))
+    let answer: (i64, i64, i64) = conn
+        .query_row(statement, [], |row| Ok((row.get(0)?, row.get(1)?, row.get(2)?)))
+        .map_err(writing("a checkpoint"))?;
+    let (busy, in_log, copied) = answer;
+    Ok(if busy == 0 && in_log == copied { Copied::All } else { Copied::Some })
 }
 
 #[cfg(test)]
