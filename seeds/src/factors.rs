@@ -378,6 +378,13 @@ mod tests {
     }
 
     #[test]
+    fn the_example_fits_the_programme_and_the_table() {
+        let example = parse_pilot("example/pilot.toml", include_str!("../example/pilot.toml")).unwrap();
+        assert_eq!(checked(&example), "");
+        assert_eq!(model::registry::check_against(&example, &crate::programme::builtin()), []);
+    }
+
+    #[test]
     fn a_table_with_mistakes_names_all_of_them() {
         let text = include_str!("../../tests/config/factors.bad.toml");
         let mistakes = Factors::parse("factors.bad.toml", text).unwrap_err();

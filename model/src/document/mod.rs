@@ -212,7 +212,8 @@ impl<'t> Document<'t> {
             self.mistake(line, format!("`{label}` needs the key `{missing}`"));
             whole = false;
         }
-        loop {
+        // A table read again for each of thousands of wrong keys would take minutes, and nobody reads them.
+        for _ in 0..=MISTAKES_MAX {
             let attempt = Spanned::new(span.clone(), DeValue::Table(keys.clone()));
             let error = match T::deserialize(ValueDeserializer::from(attempt)) {
                 Ok(value) => return whole.then_some(Item { value, line, lines }),
@@ -233,6 +234,7 @@ impl<'t> Document<'t> {
             self.mistake(line, text);
             keys.remove(key.as_str());
         }
+        None
     }
 
     fn note_lines(&self, prefix: &str, keys: &DeTable<'t>, lines: &mut BTreeMap<String, usize>) {
