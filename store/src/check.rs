@@ -12,11 +12,13 @@ use rusqlite::Connection;
 use crate::api::{CommitNo, Damage};
 use crate::chunk;
 use crate::error::StoreError;
+use crate::lock::Lock;
 use crate::open::Store;
 use crate::replay::{State, Tail};
 use crate::row::{Points, chain_in, chain_of};
 use crate::schema::{JOURNAL_FILE, STORE_FILE, journal_reader, store_reader};
 use crate::seal::unseal;
+use crate::wal;
 
 /// Every table with sealed blobs, with the query that gives (place, blob).
 const SEALED: [(&str, &str); 17] = [
@@ -63,9 +65,10 @@ impl Store {
     /// # Errors
     /// Only if a file cannot be opened at all; damage is returned, not raised.
     pub fn check(dir: &Path) -> Result<Vec<Damage>, StoreError> {
+        let mut findings = Findings(Vec::new());
+        check_logs(dir, &mut findings);
         let journal = journal_reader(dir)?;
         let store = store_reader(dir)?;
-        let mut findings = Findings(Vec::new());
         // The journal's snapshot before the store's: see `replay`.
         match Tail::snapshot(&journal) {
             Ok(tail) => {
@@ -91,6 +94,27 @@ impl Store {
             }
         }
         Ok(findings.0)
+    }
+}
+
+/// The write-ahead logs, unless an owner is writing them, and those that were set aside.
+fn check_logs(dir: &Path, findings: &mut Findings) {
+    let no_owner = Lock::hold_off(dir);
+    for file in [JOURNAL_FILE, STORE_FILE] {
+        let log = format!("{file}-wal");
+        let path = dir.join(&log);
+        if no_owner.is_some() {
+            match wal::lost(&path) {
+                Ok(None) => {}
+                Ok(Some(text)) => findings.add(&log, "frames", text),
+                Err(error) => findings.add_error(&log, "frames", &error),
+            }
+        }
+        let aside = wal::aside(&path);
+        if aside.exists() {
+            let text = "a damaged log was set aside at a start; delete it once it was looked into";
+            findings.add(&log, &aside.display().to_string(), text);
+        }
     }
 }
 

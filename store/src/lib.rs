@@ -32,6 +32,7 @@ mod schema;
 mod seal;
 mod sequence;
 mod settle;
+mod wal;
 mod wire;
 mod writer;
 

@@ -38,6 +38,13 @@ impl Lock {
         writeln!(file, "{}", std::process::id()).map_err(failed(&path))?;
         Ok(Lock { _file: file })
     }
+
+    /// Keeps owners out for a moment, if there is none; an owner that starts meanwhile is told so.
+    pub(crate) fn hold_off(dir: &Path) -> Option<Lock> {
+        // A directory without a lock file, or one that may not be read, has no owner that could be in the way.
+        let file = File::open(dir.join(LOCK_FILE)).ok()?;
+        file.try_lock_shared().is_ok().then_some(Lock { _file: file })
+    }
 }
 
 /// Who holds the lock, as the file says.

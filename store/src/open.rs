@@ -18,7 +18,7 @@ use crate::replay::Tail;
 use crate::schema::{JOURNAL_FILE, STORE_FILE, journal_reader, journal_writer, store_reader};
 use crate::settle::Workbench;
 use crate::writer::Writer;
-use crate::{read, replay};
+use crate::{read, replay, wal};
 
 /// Connections that read at one time; a further reader waits for one. Two cores serve no more queries than this.
 const READERS: usize = 4;
@@ -42,6 +42,24 @@ pub struct Store {
     pub(crate) rejection_bytes: AtomicU64,
     /// Last, so that the directory is free only once every file is closed.
     _lock: Option<Lock>,
+}
+
+/// SQLite drops what stands behind a damaged frame of a log without a word: it is told, and the log kept.
+fn tell_lost_logs(dir: &Path) {
+    for name in [JOURNAL_FILE, STORE_FILE] {
+        let wal = dir.join(format!("{name}-wal"));
+        match wal::lost(&wal) {
+            Ok(None) => {}
+            Ok(Some(text)) => {
+                let kept = wal::aside(&wal);
+                let copied = std::fs::copy(&wal, &kept).map(drop);
+                tracing::error!(%text, kept = %kept.display(), ?copied, "write-ahead log is damaged");
+            }
+            Err(error) => {
+                tracing::error!(error = &error as &dyn std::error::Error, wal = %wal.display(), "log does not read");
+            }
+        }
+    }
 }
 
 /// A few connections to `store.sqlite`, opened when first needed.
@@ -101,6 +119,7 @@ impl Store {
             Access::Owner => {
                 std::fs::create_dir_all(dir).map_err(|source| StoreError::CreateDir { dir: dir.to_owned(), source })?;
                 let lock = Lock::take(dir)?;
+                tell_lost_logs(dir);
                 let committing = journal_writer(dir)?;
                 (Some(lock), Some(Writer::open(dir)?), Some(committing))
             }

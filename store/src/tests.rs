@@ -651,3 +651,52 @@ fn written_values_come_back_and_a_recompute_clears_only_what_is_derived() {
     assert_eq!(orders[0].1, pilot());
     store.write(|tx| tx.untouch_orders(&[orders[0].0])).unwrap();
 }
+
+/// The files of a store that is open, as a killed process leaves them.
+fn copy_of(dir: &TempDir) -> TempDir {
+    let copy = TempDir::new();
+    for file in std::fs::read_dir(dir.path()).unwrap().map(Result::unwrap) {
+        if !file.file_name().to_str().unwrap().ends_with("-shm") {
+            std::fs::copy(file.path(), copy.path().join(file.file_name())).unwrap();
+        }
+    }
+    copy
+}
+
+#[test]
+fn a_log_that_lost_commits_is_named_before_and_after_the_start_that_drops_them() {
+    let dir = TempDir::new();
+    let store = owner(&dir);
+    let mut journal = store.journal().unwrap();
+    for n in 0..20 {
+        journal.commit(UnixMillis(n), &Batch::default()).unwrap();
+    }
+    let copy = copy_of(&dir);
+    assert_eq!(Store::check(copy.path()).unwrap(), []);
+    let copy = copy_of(&dir);
+    let wal = copy.path().join("journal.sqlite-wal");
+    let mut bytes = std::fs::read(&wal).unwrap();
+    let middle = bytes.len() / 2;
+    bytes[middle] ^= 16;
+    std::fs::write(&wal, bytes).unwrap();
+    let place = Store::check(copy.path()).unwrap().remove(0).place;
+    assert_eq!(place, "journal.sqlite-wal: frames");
+    let reopened = owner(&copy);
+    assert!(reopened.last_commit() < store.last_commit());
+    drop(reopened);
+    assert!(Store::check(copy.path()).unwrap()[0].place.ends_with("journal.sqlite-wal.damaged"));
+}
+
+#[test]
+fn a_store_whose_log_lost_what_was_settled_settles_it_again_from_the_journal() {
+    let dir = TempDir::new();
+    let store = owner(&dir);
+    commit_full_batches(&store);
+    store.settle_now().unwrap();
+    store.journal().unwrap().trim().unwrap();
+    let copy = copy_of(&dir);
+    std::fs::remove_file(copy.path().join("store.sqlite-wal")).unwrap();
+    let reopened = owner(&copy);
+    reopened.settle_now().unwrap();
+    assert_eq!(visible(&reopened), visible(&store));
+}
