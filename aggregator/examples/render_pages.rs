@@ -257,7 +257,6 @@ fn pilot_view(programme: &Arc<Programme>) -> PilotView {
             indicator: indicator.clone(),
             year,
             reduction: told(index, year),
-            sufficient: year != 2019,
         })
     });
     PilotView {
@@ -275,7 +274,6 @@ fn pilot_view(programme: &Arc<Programme>) -> PilotView {
                 label("The gateway was silent from April to June 2019.", "2019年4月至6月网关中断。"),
             ],
             reductions: reductions.collect(),
-            tolerance: 0.005,
         }),
         quality: DataQuality {
             last_reading: Some(AS_OF),

@@ -79,7 +79,7 @@ fn headline(view: &PilotView, lang: Lang) -> String {
     };
     match lang {
         Lang::En => format!("In {period} – {}.", said.join("; ")),
-        Lang::Zh => format!("{period}:{}。", said.join(";")),
+        Lang::Zh => format!("{period}：{}。", said.join("；")),
     }
 }
 
@@ -102,7 +102,7 @@ fn panel_section(view: &PilotView, panel: &Panel, lang: Lang, scale: &Scale) -> 
         Lang::En => {
             format!("{name}: yearly and quarterly reduction against the glide path; the table below has the numbers")
         }
-        Lang::Zh => format!("{name}:各年与各季度降幅及进度线,数值见下表"),
+        Lang::Zh => format!("{name}：各年与各季度降幅及进度线，数值见下表"),
     };
     html! {
         section class="panel" aria-label=(name) {
@@ -141,7 +141,7 @@ fn per_unit(figure: &Figure, lang: Lang) -> Markup {
     let unit = words::unit(lang, &figure.unit);
     html! {
         p class="per-unit" {
-            span class="num" { (number::amount(now)) } " " (unit) " " (lang.of("per unit of output; baseline ", "/单位产出;基准期 "))
+            span class="num" { (number::amount(now)) } " " (unit) " " (lang.of("per unit of output; baseline ", "/单位产出；基准期 "))
             span class="num" { (number::amount(then)) }
         }
     }
@@ -214,7 +214,7 @@ fn trend_legend(view: &PilotView, lang: Lang) -> Markup {
             li { svg height="10" width="22" viewBox="0 0 22 10" aria-hidden="true" { rect class="c-full" width="22" height="10" {} }
                 (lang.of("month at least 90 % covered", "当月覆盖率不低于 90%")) }
             li { svg height="10" width="22" viewBox="0 0 22 10" aria-hidden="true" { rect class="c-most" width="11" height="10" {} rect class="c-some" x="11" width="11" height="10" {} }
-                (lang.of("in part (half or more, less)", "部分覆盖(半数以上、以下)")) }
+                (lang.of("in part (half or more, less)", "部分覆盖（半数以上、以下）")) }
         }
     }
 }
@@ -225,8 +225,9 @@ fn truth_box(view: &PilotView, truth: &Truth, lang: Lang) -> Markup {
         section class="box" aria-labelledby="truth" {
             h2 id="truth" { (lang.of("What the simulator was told", "模拟设定")) }
             p class="sub" { (lang.of(
-                "This pilot is simulated. Its figures are computed from its messages alone; here they stand beside the truth.",
-                "本试点为模拟试点。各项结果仅由其上报消息计算得出,此处与设定值对照。")) }
+                "This pilot is simulated. Its figures are computed from its messages alone; here they stand beside the truth, the \
+                 difference in percentage points.",
+                "本试点为模拟试点。各项结果仅由其上报消息计算得出，此处与设定值对照，差值为百分点。")) }
             ol { @for sentence in &truth.story { li { (lang.label(sentence)) } } }
             div class="truths" { @for panel in &view.panels { (truth_table(view, panel, lang)) } }
         }
@@ -247,7 +248,7 @@ fn truth_table(view: &PilotView, panel: &Panel, lang: Lang) -> Markup {
                     th scope="col" { (lang.of("Year", "年份")) }
                     th scope="col" { (lang.of("Truth", "设定")) }
                     th scope="col" { (lang.of("Figure", "结果")) }
-                    th scope="col" { (lang.of("Diff., points", "差(百分点)")) }
+                    th scope="col" { (lang.of("Diff.", "差")) }
                 } }
                 tbody {
                     @for told in told(view, panel) {
@@ -255,7 +256,7 @@ fn truth_table(view: &PilotView, panel: &Panel, lang: Lang) -> Markup {
                         tr {
                             th scope="row" { (told.year) }
                             td class="num" { (lang.percent(told.reduction)) }
-                            td class="num" { (found.map_or_else(|| no_figure(&told, lang), |found| lang.percent(found))) }
+                            td class="num" { (found.map_or_else(|| "–".to_owned(), |found| lang.percent(found))) }
                             td class="num" {
                                 (found.map_or_else(|| "–".to_owned(), |found| number::percent(found - told.reduction)))
                             }
@@ -264,15 +265,6 @@ fn truth_table(view: &PilotView, panel: &Panel, lang: Lang) -> Markup {
                 }
             }
         }
-    }
-}
-
-/// Why no figure stands beside the truth: some years were told to have too few data.
-fn no_figure(told: &TrueReduction, lang: Lang) -> String {
-    if told.sufficient {
-        "–".to_owned()
-    } else {
-        lang.of("too few data, as told", "按设定数据不足").to_owned()
     }
 }
 
@@ -304,7 +296,7 @@ fn quality(view: &PilotView, lang: Lang) -> Markup {
             dl class="facts" {
                 div { dt { (lang.of("Latest reading or order event", "最近数据时间")) } dd class="num" {
                     @match quality.last_reading { Some(at) => { time datetime=(at) { (instant(at)) } }, None => { "–" } } } }
-                div { dt { (lang.of("Missing messages, by the gateways' own numbering", "缺失消息(按网关序号)")) } dd class="num" {
+                div { dt { (lang.of("Missing messages, by the gateways' own numbering", "缺失消息（按网关序号）")) } dd class="num" {
                     (missing) @if missing > 0 { " (" (gateways(view)) ")" } } }
                 div { dt { (lang.of("Refused messages kept", "被拒消息")) } dd class="num" {
                     a href={ "/api/v1/rejections?pilot=" (view.head.id) } { (quality.rejections.n) (more) } } }

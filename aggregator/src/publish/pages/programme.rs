@@ -27,7 +27,7 @@ pub fn programme_page(view: &ProgrammeView, lang: Lang) -> Markup {
             h2 id="pilots" { (lang.of("Pilots by region", "各地区试点")) }
             p class="sub" { (lang.of(
                 "Bars run from the baseline (thin line) to the reduction; ticks are the stage targets.",
-                "条形自基准线(细线)起表示降幅,竖线为阶段目标。")) }
+                "条形自基准线（细线）起表示降幅，竖线为阶段目标。")) }
             (filters(view, lang))
             (matrix(view, lang, &matrix_scale))
         }
@@ -49,7 +49,7 @@ fn link(scope: &Scope, period: Period, lang: Lang) -> String {
 
 fn question(view: &ProgrammeView, lang: Lang) -> String {
     let period = words::period(lang, view.shown.period);
-    let open = if view.shown.is_closed { "" } else { lang.of(", so far", "(截至目前)") };
+    let open = if view.shown.is_closed { "" } else { lang.of(", so far", "（截至目前）") };
     let who = match &view.scope {
         Scope::Programme => lang.of("The programme", "试点示范项目").to_owned(),
         Scope::Region(_) | Scope::Sector(_) | Scope::Class(_) | Scope::Pilot(_) | Scope::Workshop(..) => {
@@ -58,7 +58,7 @@ fn question(view: &ProgrammeView, lang: Lang) -> String {
     };
     match lang {
         Lang::En => format!("{who} in {period}{open}: distance to target"),
-        Lang::Zh => format!("{who}{period}{open}:距目标还有多远"),
+        Lang::Zh => format!("{period}{open}{who}：距目标还有多远"),
     }
 }
 
@@ -75,12 +75,12 @@ fn headline(view: &ProgrammeView, lang: Lang) -> String {
     let reached = judged.iter().filter(is_reached).count();
     let rest: Vec<String> =
         judged.iter().filter(|figure| !is_reached(figure)).filter_map(|figure| shortfall(figure, lang)).collect();
-    let (n, rest) = (targeted.len(), rest.join(lang.of(". ", ";")));
+    let (n, rest) = (targeted.len(), rest.join(lang.of(". ", "；")));
     match (lang, rest.is_empty()) {
         (Lang::En, true) => format!("{reached} of {n} indicators with a target have reached the {by} stage."),
         (Lang::En, false) => format!("{reached} of {n} indicators with a target have reached the {by} stage. {rest}."),
-        (Lang::Zh, true) => format!("设有目标的 {n} 项指标中,{reached} 项已达到 {by} 年阶段目标。"),
-        (Lang::Zh, false) => format!("设有目标的 {n} 项指标中,{reached} 项已达到 {by} 年阶段目标。{rest}。"),
+        (Lang::Zh, true) => format!("设有目标的 {n} 项指标中，{reached} 项已达到 {by} 年阶段目标。"),
+        (Lang::Zh, false) => format!("设有目标的 {n} 项指标中，{reached} 项已达到 {by} 年阶段目标。{rest}。"),
     }
 }
 
@@ -282,7 +282,7 @@ fn targets_section(view: &ProgrammeView, lang: Lang) -> Markup {
     html! {
         section aria-labelledby="targets" {
             h2 id="targets" { (lang.of("What the programme asks for", "方案要求")) }
-            p class="sub" { (lang.of("Reductions against the baseline. Source: ", "与基准期相比的降幅。来源:")) (view.programme.source) }
+            p class="sub" { (lang.of("Reductions against the baseline. Source: ", "与基准期相比的降幅。来源：")) (view.programme.source) }
             table class="data" {
                 thead { tr {
                     th scope="col" { (lang.of("Indicator", "指标")) }
@@ -308,11 +308,18 @@ fn targets_section(view: &ProgrammeView, lang: Lang) -> Markup {
     }
 }
 
-fn clauses(view: &ProgrammeView, indicator: &Indicator) -> String {
+/// Where the programme says so, and its own words.
+fn clauses(view: &ProgrammeView, indicator: &Indicator) -> Markup {
     let of_indicator = view.programme.targets.iter().filter(|target| target.indicator == *indicator);
-    let mut clauses: Vec<&str> = of_indicator.map(|target| target.clause.as_str()).collect();
+    let mut clauses: Vec<(&str, &str)> =
+        of_indicator.map(|target| (target.clause.as_str(), target.text.as_str())).collect();
     clauses.dedup();
-    clauses.join("; ")
+    html! {
+        @for (index, (clause, text)) in clauses.iter().enumerate() {
+            @if index == 0 || clauses[index - 1].0 != *clause { div lang="zh-Hans" { (clause) } }
+            @if !text.is_empty() { small class="quote" lang="zh-Hans" { "“" (text) "”" } }
+        }
+    }
 }
 
 fn method(lang: Lang) -> Markup {
@@ -325,8 +332,8 @@ fn method(lang: Lang) -> Markup {
                  baselines; they are no mean of percentages. The standing compares the reduction with the stage target and with \
                  the geometric glide path at the end of the period, by the point value. For energy intensity the programme \
                  states no target.",
-                "降幅 = 1 − 实际值 / 调整后基准值,即试点的实际消耗与按基准期水平生产同样产出所需之比。汇总为实际值之和除以调整后基准值之和,\
-                 不是百分比的平均。进度按点估计,将降幅与阶段目标及期末的几何进度线比较。方案未对单位产出能耗设定目标。")) }
+                "降幅 = 1 − 实际值 / 调整后基准值，即试点的实际消耗与按基准期水平生产同样产出所需之比。汇总为实际值之和除以调整后基准值之和，\
+                 不是百分比的平均。进度按点估计，将降幅与阶段目标及期末的几何进度线比较。方案未对单位产出能耗设定目标。")) }
         }
     }
 }

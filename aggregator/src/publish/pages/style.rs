@@ -8,7 +8,8 @@ pub(crate) const SHEET: &str = r#"
 --achieved:#45b88d;--ahead:#62c7b5;--ontrack:#72a9e4;--atrisk:#e0a04a;--behind:#ef8278;--none:#8c96a3}}
 *{box-sizing:border-box}
 html{-webkit-text-size-adjust:100%}
-body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.5 "Source Sans 3","Noto Sans","Helvetica Neue",Arial,"Liberation Sans","PingFang SC","Noto Sans CJK SC","Microsoft YaHei",sans-serif;font-variant-numeric:tabular-nums lining-nums;overflow-wrap:anywhere}
+body{margin:0;background:var(--bg);color:var(--ink);font:16px/1.5 "Source Sans 3","Noto Sans","Helvetica Neue",Arial,"Liberation Sans","PingFang SC","Noto Sans CJK SC","Microsoft YaHei",sans-serif;font-variant-numeric:tabular-nums lining-nums;overflow-wrap:break-word}
+h1,.facts dd,.matrix th,.lead,.kicker{overflow-wrap:anywhere}
 main,.top,footer,.loading{max-width:1136px;margin:0 auto;padding:0 24px}
 h1,h2,h3{line-height:1.2;font-weight:600;margin:0;text-wrap:balance}
 h1{font-size:32px;letter-spacing:-.01em}h2{font-size:21px}h3{font-size:17px}
@@ -70,9 +71,10 @@ rect.untargeted{color:#64788f}
 .cell .num{text-align:right}.cell .none{color:var(--muted)}
 .data{border-collapse:collapse;margin-top:12px;font-size:14px;width:100%}
 .data th,.data td{text-align:right;padding:5px 0 5px 18px;border-bottom:1px solid var(--hair);vertical-align:top;font-weight:400}
-.data th:first-child,.data td:first-child{text-align:left;padding-left:0}
+.data th:first-child,.data td:first-child{text-align:left;padding-left:0;white-space:nowrap}
 .data thead th{color:var(--muted);font-size:13px;border-bottom:1px solid var(--ink);vertical-align:bottom}
-.data .text{text-align:left}
+.data .text{text-align:left}.quote{display:block;color:var(--muted);font-size:13px;max-width:44em}
+.truths .data th,.truths .data td{padding-left:8px}
 .scroll{overflow-x:auto}
 details{margin-top:14px;font-size:14px}summary{cursor:pointer;color:var(--link);width:fit-content}
 .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(210px,1fr));gap:14px 28px;margin:22px 0 0}
@@ -82,14 +84,14 @@ details{margin-top:14px;font-size:14px}summary{cursor:pointer;color:var(--link);
 .panel h2{border-top:2px solid var(--ink);padding-top:10px;font-size:19px}
 .panel .reading{display:flex;flex-wrap:wrap;align-items:baseline;justify-content:space-between;gap:2px 16px;margin:8px 0 2px}
 .panel .big{text-align:left;font-size:34px}
-.panel .per-unit{color:var(--muted);font-size:14px}
+.panel .bullet{margin-top:10px}.panel .per-unit{color:var(--muted);font-size:14px}
 .chart{display:flex;align-items:flex-start}.chart .plot{flex:1 1 0;min-width:0}
 .chart.strip{margin-top:2px}.strip-label{flex:none;width:44px;padding-right:6px;text-align:right;font-size:12px;line-height:12px;color:var(--muted)}
 .plot path,.plot line{vector-effect:non-scaling-stroke}
 .glide{fill:none;stroke:var(--ink);stroke-width:1.25;stroke-dasharray:5 4}
 .quarters{fill:none;stroke:var(--ontrack);stroke-width:1.25;opacity:.55;stroke-linejoin:round}
 .year{fill:none;stroke:var(--ontrack);stroke-width:4}.year.shown{stroke:currentColor;stroke-width:6}
-.value{fill:currentColor;font-weight:600}.stage-mark{fill:var(--bg);stroke:var(--ink);stroke-width:1.75}.truth{fill:none;stroke:var(--ink);stroke-width:1.5}
+text{paint-order:stroke;stroke:var(--bg);stroke-width:3px;stroke-linejoin:round}.value{fill:currentColor;font-weight:600}.stage-mark{fill:var(--bg);stroke:var(--ink);stroke-width:1.75}.truth{fill:none;stroke:var(--ink);stroke-width:1.5}
 .c-full{fill:var(--ontrack)}.c-most{fill:var(--ontrack);opacity:.5}.c-some{fill:var(--ontrack);opacity:.22}.c-none{fill:none;stroke:var(--none);stroke-width:1;stroke-dasharray:2 2}
 .findings{margin:10px 0 0;padding:0;list-style:none;font-size:14px;color:var(--muted)}.findings li{padding-left:14px;text-indent:-14px}.findings li::before{content:"– "}
 .box{background:var(--tint);padding:20px 24px 22px;margin-top:48px}.box h2{border:0;padding:0}

@@ -146,17 +146,17 @@ pub(crate) fn bullet(lang: Lang, scale: &Scale, figure: &Figure, stages: &[Stage
 fn bullet_text(lang: Lang, figure: &Figure, stages: &[Stage], path: Option<f64>) -> String {
     let mut text = words::indicator(lang, &figure.indicator);
     let reduced = match reduction_of(figure) {
-        Some(reduction) => format!("{} {}", lang.of(": reduction", ":降低"), lang.percent(reduction)),
-        None => lang.of(": no figure", ":无数据").to_owned(),
+        Some(reduction) => format!("{} {}", lang.of(": reduction", "：降低"), lang.percent(reduction)),
+        None => lang.of(": no figure", "：无数据").to_owned(),
     };
     text.push_str(&reduced);
     for stage in stages {
         let asked = lang.percent_short(stage.reduction);
         // Writing to a string cannot fail.
-        let _ = write!(text, "{}{} {asked}", lang.of("; target ", ";目标 "), stage.due.year());
+        let _ = write!(text, "{}{} {asked}", lang.of("; target ", "；目标 "), stage.due.year());
     }
     if let Some(path) = path {
-        let _ = write!(text, "{} {}", lang.of("; glide path", ";进度线"), lang.percent(path));
+        let _ = write!(text, "{} {}", lang.of("; glide path", "；进度线"), lang.percent(path));
     }
     text
 }
@@ -274,7 +274,7 @@ pub(crate) fn trend(lang: Lang, label: &str, trend: &Trend<'_>) -> Markup {
                         (years(trend))
                     }
                     (truth_marks(trend))
-                    (stage_marks(lang, trend))
+                    (stage_marks(trend))
                     (last_value(lang, trend))
                 }
                 @for year in span.years() {
@@ -350,15 +350,12 @@ fn truth_marks(trend: &Trend<'_>) -> Markup {
     }
 }
 
-fn stage_marks(lang: Lang, trend: &Trend<'_>) -> Markup {
+fn stage_marks(trend: &Trend<'_>) -> Markup {
     html! {
         @for stage in trend.stages {
             svg x=(trend.span.x(MonthNo(MonthNo::of(stage.due).0 + 1))) overflow="visible" width="1" height="1"
                 y=(format!("{:.1}", trend.scale.y(stage.reduction, TREND_HEIGHT))) {
                 path class="stage-mark" d="M0-6 6 0 0 6-6 0z" {}
-                text class="note strong" x="-9" y="-7" text-anchor="end" {
-                    (lang.of("target ", "目标 ")) (lang.percent_short(stage.reduction))
-                }
             }
         }
     }
@@ -372,7 +369,7 @@ fn last_value(lang: Lang, trend: &Trend<'_>) -> Markup {
     html! {
         text class={ "value " (standing_class(standing_of(figure))) } text-anchor="middle"
             x=(trend.span.x(MonthNo(figure.period.first_month().0 + 6)))
-            y=(format!("{:.1}", trend.scale.y(reduction, TREND_HEIGHT) + 16.0)) { (lang.percent(reduction)) }
+            y=(format!("{:.1}", trend.scale.y(reduction, TREND_HEIGHT) + 19.0)) { (lang.percent(reduction)) }
     }
 }
 
@@ -424,7 +421,7 @@ pub(crate) fn coverage(lang: Lang, span: Span, monthly: &[Figure]) -> Markup {
         Lang::En => {
             format!("coverage by month: {} of {} months at least 90 % covered", months(&covered), months(&runs))
         }
-        Lang::Zh => format!("各月数据覆盖率:{} 个月中有 {} 个月不低于 90%", months(&runs), months(&covered)),
+        Lang::Zh => format!("各月数据覆盖率：{} 个月中有 {} 个月不低于 90%", months(&runs), months(&covered)),
     };
     html! {
         div class="chart strip" {

@@ -99,10 +99,10 @@ pub(crate) fn indicator(lang: Lang, indicator: &Indicator) -> String {
         Indicator::ProductionCycle => ("Production cycle", "产品生产周期"),
         Indicator::DefectRate => ("Defective rate", "不良品率"),
         Indicator::EnergyIntensity => ("Energy intensity", "单位产出能耗"),
-        Indicator::EnergyIntensityEquivalent => ("Energy intensity (equivalent basis)", "单位产出能耗(等价值)"),
+        Indicator::EnergyIntensityEquivalent => ("Energy intensity (equivalent basis)", "单位产出能耗（等价值）"),
         Indicator::CycleTime => ("Cycle time", "节拍时间"),
         Indicator::PollutantIntensity(pollutant) => {
-            return format!("{} {pollutant}", lang.of("Pollutant intensity:", "污染物排放强度:"));
+            return format!("{} {pollutant}", lang.of("Pollutant intensity:", "污染物排放强度："));
         }
     };
     lang.of(en, zh).to_owned()
@@ -111,9 +111,9 @@ pub(crate) fn indicator(lang: Lang, indicator: &Indicator) -> String {
 /// What an indicator measures, in half a line.
 pub(crate) fn indicator_note(lang: Lang, indicator: &Indicator) -> &'static str {
     let (en, zh) = match indicator {
-        Indicator::OperatingCost => ("per unit of output, at baseline prices", "单位产出,按基准期价格"),
-        Indicator::ProductionCycle => ("lead time of orders, same product mix", "订单交付周期,产品结构可比"),
-        Indicator::DefectRate => ("defective pieces, same product mix", "不良品数,产品结构可比"),
+        Indicator::OperatingCost => ("per unit of output, at baseline prices", "单位产出，按基准期价格"),
+        Indicator::ProductionCycle => ("lead time of orders, same product mix", "订单交付周期，产品结构可比"),
+        Indicator::DefectRate => ("defective pieces, same product mix", "不良品数，产品结构可比"),
         Indicator::EnergyIntensity | Indicator::EnergyIntensityEquivalent => {
             ("standard coal per unit of output", "单位产出标准煤")
         }
@@ -197,24 +197,57 @@ pub(crate) fn period(lang: Lang, period: Period) -> String {
     }
 }
 
-/// A finding in the page's language: the sentence of its rule in Chinese if it has one, else the finding's own text.
+/// A finding as a sentence in the page's language. Chinese has a sentence of its own for each rule, with the names that
+/// the finding quotes; a rule without one keeps the finding's text.
 pub(crate) fn finding(lang: Lang, finding: &Finding) -> String {
-    let zh = match finding.rule.as_str() {
-        "no_interval" => "尚未计算置信区间,位次按点估计判定。",
-        "open_orders" => "部分订单尚未完工,未计入本期周期。",
-        "product_weights_assumed" => "产品权重未登记,按 1 计;位次最高为“正常”。",
-        "coverage" | "low_coverage" => "数据覆盖率低于 80%,不足以得出结论。",
-        "few_orders" => "完工订单过少,不足以得出结论。",
-        "energy_cost_only" => "仅含能源费用,标注为能源成本;位次最高为“正常”。",
-        "cancelled_orders" => "已取消的订单未计入。",
-        "counter_decrease" => "计量读数下降而无登记事件,该段未计入。",
-        "no_index" => "成本类别未登记价格指数,按现价计。",
-        _ => return finding.text.clone(),
-    };
-    match lang {
-        Lang::En => finding.text.clone(),
-        Lang::Zh => zh.to_owned(),
+    match (lang, finding_zh(&finding.rule)) {
+        (Lang::Zh, Some(zh)) => {
+            let names: Vec<&str> = finding.text.split('`').skip(1).step_by(2).collect();
+            if names.is_empty() { format!("{zh}。") } else { format!("{zh}（{}）。", names.join("、")) }
+        }
+        (Lang::Zh, None) | (Lang::En, _) => sentence(&finding.text),
     }
+}
+
+fn finding_zh(rule: &str) -> Option<&'static str> {
+    Some(match rule {
+        "no_interval" => "尚未计算置信区间，进度按点估计评定",
+        "base_load" => "在基础负荷模型建立之前，与产出之比视基础负荷为零",
+        "open_orders" => "已开工而未完工的订单未计入",
+        "cancelled_orders" => "已取消的订单未计入",
+        "lead_not_positive" => "完工不晚于开工的订单未计入",
+        "few_orders" => "完工订单过少：本期与基准期各需至少 5 单",
+        "product_weights_assumed" => "产品权重未登记，按 1 计，进度最高评为“正常”",
+        "product_in_one_period" => "仅在一个时期生产的产品，两期均不计入",
+        "energy_cost_only" => "仅含能源费用，人工、材料与维护不在范围内",
+        "missing_item" => "范围内的成本项目缺少数据",
+        "no_price" => "该项目未登记价格",
+        "nominal_cost" => "成本类别未登记价格指数，按现价计",
+        "band_substituted" => "基准期电价所没有的时段，按基准期同一时刻的电价计",
+        "coverage" => "数据覆盖率达到 90% 的月份不足",
+        "uncertain_readings" => "计入的读数中含有质量存疑者",
+        "decrease_without_event" => "读数下降而未登记换表等事件，该段未计入",
+        "no_defective" => "终检从未统计不良品",
+        "no_output" => "计入的月份没有合格产出",
+        "no_baseline" => "基准期没有可比的数据",
+        "no_baseline_defects" => "基准期没有不良品，无法计算比值",
+        "no_factor" => "能源品种未登记折标系数",
+        "no_series" => "未登记相应的数据序列",
+        "no_data" => "本期尚无数据",
+        "open_period" => "本期尚无已结束的月份",
+        "no_pilot" => "没有试点具备充分的结果",
+        "pilots_left_out" => "部分试点数据不足，未计入汇总",
+        "pilots_assumed" => "较大部分的基准值来自依赖假设的试点",
+        _ => return None,
+    })
+}
+
+/// A finding's text as a sentence: capital first, full stop last.
+fn sentence(text: &str) -> String {
+    let mut chars = text.chars();
+    let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
+    let stop = if text.ends_with('.') { "" } else { "." };
+    format!("{first}{}{stop}", chars.as_str()).replace('`', "")
 }
 
 #[cfg(test)]
@@ -229,6 +262,15 @@ mod tests {
         assert_eq!(Lang::choose(None, Some("zh-CN,zh;q=0.9,en;q=0.8")), Some(Lang::Zh));
         assert_eq!(Lang::choose(None, Some("de, en;q=0.7, zh;q=0.3")), Some(Lang::En));
         assert_eq!(Lang::choose(None, Some("fr;q=x,;;")), Some(Lang::En));
+    }
+
+    #[test]
+    fn a_finding_is_a_sentence_and_keeps_the_names_it_quotes() {
+        let of = |rule: &str, text: &str| Finding { rule: rule.to_owned(), text: text.to_owned() };
+        let item = of("missing_item", "`cost.labour` is in scope and has no data in the period");
+        assert_eq!(finding(Lang::En, &item), "Cost.labour is in scope and has no data in the period.");
+        assert_eq!(finding(Lang::Zh, &item), "范围内的成本项目缺少数据（cost.labour）。");
+        assert_eq!(finding(Lang::Zh, &of("new_rule", "a text")), "A text.");
     }
 
     #[test]
