@@ -58,7 +58,7 @@ impl Prepared {
         let keep = |pilot, refusals, whole| Box::new(kept(observation, identity, hash, (pilot, refusals, whole)));
         match outcome {
             Outcome::Accepted(accepted) => {
-                let pilot = accepted.sequence.as_ref().map(|sequence| sequence.pilot.clone());
+                let pilot = accepted.pilot;
                 let refusals = accepted.refusals;
                 let kept = (!refusals.is_empty()).then(|| keep(pilot, refusals, WholeOrParts::Parts));
                 let (readings, orders, is_timed) = (accepted.readings, accepted.orders, accepted.is_timed);

@@ -10,11 +10,13 @@
 
 mod connection;
 mod handshake;
+#[cfg(test)]
+mod tests;
 mod wire;
 
 use std::net::SocketAddr;
+use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
 use tokio::net::{TcpListener, TcpSocket, TcpStream};
@@ -22,7 +24,7 @@ use tokio::sync::{OwnedSemaphorePermit, Semaphore, mpsc, watch};
 
 use crate::auth::{Logins, generate_secret};
 use crate::commit::CommitterHandle;
-use crate::index::Index;
+use crate::index::CurrentIndex;
 
 /// Longest packet taken, announced on MQTT 5.
 pub(crate) const PACKET_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -70,25 +72,6 @@ pub enum ListenerError {
          make one with `pilotline login add NAME --pilot PILOT`, or listen on 127.0.0.1"
     )]
     NoLogin { address: SocketAddr },
-}
-
-/// The index in force; a reload swaps it, and each socket read takes the one of its moment.
-pub struct CurrentIndex(RwLock<Arc<Index>>);
-
-impl CurrentIndex {
-    pub fn new(index: Arc<Index>) -> CurrentIndex {
-        CurrentIndex(RwLock::new(index))
-    }
-
-    /// The index in force.
-    pub fn get(&self) -> Arc<Index> {
-        Arc::clone(&self.0.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    /// Puts another in force.
-    pub fn set(&self, index: Arc<Index>) {
-        *self.0.write().unwrap_or_else(PoisonError::into_inner) = index;
-    }
 }
 
 /// Whether a client without credentials is let in.
