@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 
 use model::period::MonthNo;
 use model::programme::Stage;
-use model::{Figure, Indicator, Period, PeriodKind, Programme, Scope, State, UnixMillis, Validity, Window};
+use model::{Figure, Finding, Indicator, Period, PeriodKind, Programme, Scope, State, UnixMillis, Validity, Window};
 use seeds::factors::Basis;
 
 use crate::indicator::cycle::{Samples, cycle, samples};
@@ -24,8 +24,13 @@ const NOT_FLAGS: [&str; 2] = ["no_interval", "base_load"];
 /// The figures of one scope, by indicator; in order of period within one.
 pub type Figures = BTreeMap<Indicator, Vec<Figure>>;
 
-/// Every figure of a pilot or of one of its workshops.
-pub fn figures(data: &PilotData<'_>, programme: &Programme, part: Part<'_>) -> Figures {
+/// The figures of a pilot or of one of its workshops, of the indicators that are wanted.
+pub fn figures(
+    data: &PilotData<'_>,
+    programme: &Programme,
+    part: Part<'_>,
+    wanted: &dyn Fn(&Indicator) -> bool,
+) -> Figures {
     let scope = match part {
         Part::Whole => Scope::Pilot(data.pilot.id.clone()),
         Part::Workshop(workshop) => Scope::Workshop(data.pilot.id.clone(), workshop.clone()),
@@ -34,13 +39,34 @@ pub fn figures(data: &PilotData<'_>, programme: &Programme, part: Part<'_>) -> F
     let periods = periods(data.axis.first, data.axis.open());
     indicators(data)
         .into_iter()
+        .filter(wanted)
         .map(|indicator| {
+            if !data.has_any(&indicator) {
+                return (indicator, Vec::new());
+            }
             let plan = Plan::of(programme, data, &scope, &indicator);
             let outcomes = outcomes(data, part, &pieces, &indicator, &periods);
-            let figures = periods.iter().zip(outcomes).map(|(&period, outcome)| plan.figure(period, outcome)).collect();
-            (indicator, figures)
+            let figures = periods.iter().zip(outcomes);
+            let figures = figures.map(|(&period, outcome)| plan.figure(period, outcome)).collect();
+            (indicator, without_repeats(figures, data.axis.open()))
         })
         .collect()
+}
+
+/// Figures that are all insufficient for one and the same reason are kept as one, of the year of the open month.
+fn without_repeats(mut figures: Vec<Figure>, open: MonthNo) -> Vec<Figure> {
+    let open_period = |figure: &Figure| figure.findings.iter().any(|finding| finding.rule == "open_period");
+    let Some(reason) = figures.iter().find(|figure| !open_period(figure)).map(|figure| figure.findings.clone()) else {
+        return figures;
+    };
+    let nothing = |figure: &Figure| figure.actual.is_none() && figure.coverage.is_none();
+    let same = |figure: &Figure| nothing(figure) && (open_period(figure) || figure.findings == reason);
+    if figures.iter().all(same) {
+        let year = Period::containing(open, PeriodKind::Year);
+        figures.retain(|figure| figure.period == year);
+        figures.iter_mut().for_each(|figure| figure.findings.clone_from(&reason));
+    }
+    figures
 }
 
 /// What is computed of a pilot: the fixed indicators and its pollutants.
@@ -67,7 +93,7 @@ fn outcomes(
     periods: &[Period],
 ) -> Vec<Outcome> {
     let every = |of: &dyn Fn(Period) -> Outcome| periods.iter().map(|&period| of(period)).collect();
-    let none = |why: model::Finding| every(&|_| Outcome::insufficient(why.clone()));
+    let none = |why: Finding| every(&|_| Outcome::insufficient(why.clone()));
     let energy_on = |basis| match energy::amounts(data, part, basis) {
         Ok(amounts) => every(&|period| energy::outcome(data, pieces, &amounts, period)),
         Err(why) => none(why),
@@ -227,10 +253,15 @@ pub fn empty(scope: &Scope, indicator: &Indicator, period: Period) -> Figure {
     }
 }
 
-/// The figure that a known scope without data answers with: the programme's targets, and why there is no more.
-pub fn without_data(programme: &Programme, scope: &Scope, indicator: &Indicator, period: Period) -> Figure {
-    let why = finding("no_data", "no reading and no order of this scope is in yet");
+/// The figure of a scope that has none stored: the programme's targets, and why there is no more.
+pub fn without_data(
+    programme: &Programme,
+    scope: &Scope,
+    indicator: &Indicator,
+    period: Period,
+    findings: Vec<Finding>,
+) -> Figure {
     let stages = programme.stages(indicator);
     let paths = vec![1.0; stages.len()];
-    assemble(scope, indicator, period, &stages, &paths, Outcome::insufficient(why))
+    assemble(scope, indicator, period, &stages, &paths, Outcome { findings, ..Outcome::default() })
 }

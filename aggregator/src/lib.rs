@@ -7,17 +7,22 @@
 //! - no data is not zero: a gap shortens coverage;
 //! - one number everywhere: metrics, pages and API print the same stored figure.
 
+mod derive;
 pub mod figure;
+mod figured;
 #[cfg(test)]
 mod fixture;
+mod follow;
 pub mod group;
 pub mod indicator;
 pub mod orders;
 pub mod publish;
+mod query;
 pub mod rollup;
 pub mod standing;
 pub mod sum;
 pub mod tariff;
+mod verify;
 
 use std::sync::Arc;
 use std::time::Duration;
@@ -34,6 +39,7 @@ pub struct Aggregator {
     pub registry: Arc<InForce>,
     pub programme: Arc<Programme>,
     pub factors: Arc<Factors>,
+    shared: follow::Shared,
 }
 
 /// Which figures are asked for; none = all.
@@ -102,7 +108,7 @@ pub struct Difference {
 
 /// Stops the aggregator's thread when dropped.
 pub struct AggregatorGuard {
-    _private: (),
+    _follower: follow::Follower,
 }
 
 impl Aggregator {
@@ -113,12 +119,16 @@ impl Aggregator {
         programme: Arc<Programme>,
         factors: Arc<Factors>,
     ) -> Arc<Aggregator> {
-        Arc::new(Aggregator { store, registry, programme, factors })
+        Arc::new(Aggregator { store, registry, programme, factors, shared: follow::Shared::default() })
     }
 
     /// Starts the thread that follows the settled data.
+    ///
+    /// # Panics
+    /// If the system gives no thread.
     pub fn start(self: &Arc<Aggregator>) -> AggregatorGuard {
-        unimplemented!()
+        // Safe because a process that cannot start one thread at its start cannot do its work at all.
+        AggregatorGuard { _follower: follow::Follower::start(self).expect("a thread for the aggregator") }
     }
 
     /// Rolls up and figures everything that is settled but not yet figured, on this thread.
@@ -126,18 +136,25 @@ impl Aggregator {
     /// # Errors
     /// On reading or writing the store.
     pub fn catch_up(&self) -> Result<CommitNo, StoreError> {
-        unimplemented!()
+        self.catch_up_at(model::clock::now())
+    }
+
+    /// [`Aggregator::catch_up`] as of a given time: which months are closed depends on it.
+    ///
+    /// # Errors
+    /// On reading or writing the store.
+    pub fn catch_up_at(&self, now: UnixMillis) -> Result<CommitNo, StoreError> {
+        self.round(now)
     }
 
     /// The last commit that rollups and figures hold.
     pub fn figured_through(&self) -> CommitNo {
-        unimplemented!()
+        self.figured()
     }
 
     /// Asks for settling and figuring now and waits until `commit` is in; false on time-out.
     pub fn wait_figured(&self, commit: CommitNo, timeout: Duration) -> bool {
-        let _ = (commit, timeout);
-        unimplemented!()
+        self.wait(commit, timeout)
     }
 
     /// Takes up a changed registry: marks what depends on it as touched.
@@ -145,7 +162,7 @@ impl Aggregator {
     /// # Errors
     /// On writing the store.
     pub fn registry_changed(&self) -> Result<(), StoreError> {
-        unimplemented!()
+        self.catch_up().map(drop)
     }
 
     /// The stored figures asked for, by scope, indicator, period. A known scope without data gives one insufficient figure
@@ -154,8 +171,7 @@ impl Aggregator {
     /// # Errors
     /// On reading the store.
     pub fn figures(&self, query: &FigureQuery, now: UnixMillis) -> Result<Vec<Figure>, StoreError> {
-        let _ = (query, now);
-        unimplemented!()
+        self.answer(query, now)
     }
 
     /// Rollup rows, in order of start, then product.
@@ -163,8 +179,7 @@ impl Aggregator {
     /// # Errors
     /// On reading the store.
     pub fn rollups(&self, query: &RollupQuery) -> Result<Vec<RollupRow>, StoreError> {
-        let _ = query;
-        unimplemented!()
+        self.rows(query)
     }
 
     /// Rebuilds every rollup and figure from readings.
@@ -172,7 +187,7 @@ impl Aggregator {
     /// # Errors
     /// On reading or writing the store.
     pub fn recompute(&self) -> Result<(), StoreError> {
-        unimplemented!()
+        self.recompute_at(model::clock::now())
     }
 
     /// Computes every rollup, month sum and figure from readings and compares bit for bit with what is stored; `progress`
@@ -181,7 +196,6 @@ impl Aggregator {
     /// # Errors
     /// On reading the store.
     pub fn verify(&self, progress: &dyn Fn(f64)) -> Result<Vec<Difference>, StoreError> {
-        let _ = progress;
-        unimplemented!()
+        self.differences(progress)
     }
 }

@@ -84,6 +84,11 @@ impl Orders {
         read
     }
 
+    /// Whether no order was ever started.
+    pub fn is_empty(&self) -> bool {
+        self.leads.is_empty() && self.open.is_empty() && self.cancelled.is_empty() && self.not_positive.is_empty()
+    }
+
     fn add(&mut self, order: &Order) {
         if let (Some(completed), None) = (order.completed, order.cancelled) {
             self.add_pieces(order, completed);

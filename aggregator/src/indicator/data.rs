@@ -8,7 +8,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use model::period::{MonthNo, midnight};
 use model::registry::Series;
-use model::{Period, Pilot, Slug, UnixMillis, Window};
+use model::{Indicator, Period, Pilot, Slug, UnixMillis, Window};
 use seeds::factors::Factors;
 
 use crate::orders::{Cohorts, Orders};
@@ -115,6 +115,20 @@ impl<'a> PilotData<'a> {
             None => self.open_ms[index],
         };
         (expected > 0).then(|| (declared.covered_ms(month) as f64 / expected as f64).min(1.0))
+    }
+
+    /// Whether anything is in that an indicator could be made from. Without it there is no figure to store.
+    pub fn has_any(&self, indicator: &Indicator) -> bool {
+        let sums = || self.declared.iter().flat_map(Declared::months).next().is_some();
+        match indicator {
+            Indicator::ProductionCycle => !self.orders.is_empty(),
+            Indicator::CycleTime => !self.cycles.is_empty(),
+            Indicator::OperatingCost
+            | Indicator::DefectRate
+            | Indicator::EnergyIntensity
+            | Indicator::EnergyIntensityEquivalent
+            | Indicator::PollutantIntensity(_) => sums() || !self.orders.pieces.is_empty(),
+        }
     }
 
     /// Whether a month is wholly inside stops: it counts on neither side.

@@ -56,6 +56,30 @@ struct Frame {
     decreases: Vec<(u16, Decrease)>,
 }
 
+/// Finds quarter-hours among months, cheaply for numbers that follow each other.
+pub struct Cursor<'a> {
+    months: &'a BTreeMap<MonthNo, MonthBlob>,
+    here: Option<(std::ops::Range<i64>, Option<&'a MonthBlob>)>,
+}
+
+impl<'a> Cursor<'a> {
+    /// Over some months; the others are empty.
+    pub fn new(months: &'a BTreeMap<MonthNo, MonthBlob>) -> Cursor<'a> {
+        Cursor { months, here: None }
+    }
+
+    /// The month that holds a quarter-hour, and its index there.
+    pub fn at(&mut self, number: i64) -> Option<(&'a MonthBlob, usize)> {
+        if !self.here.as_ref().is_some_and(|(range, _)| range.contains(&number)) {
+            let month = utc_month_of(number);
+            let range = first_quarter(month)..first_quarter(MonthNo(month.0 + 1));
+            self.here = Some((range, self.months.get(&month)));
+        }
+        let (range, blob) = self.here.as_ref()?;
+        Some(((*blob)?, usize::try_from(number - range.start).ok()?))
+    }
+}
+
 /// The UTC month that holds a quarter-hour.
 pub fn utc_month_of(quarter: i64) -> MonthNo {
     MonthNo::containing(model::UnixMillis(quarter * QUARTER_MS), &jiff::tz::TimeZone::UTC)

@@ -22,7 +22,7 @@ mod tests;
 use model::UnixMillis;
 use serde::{Deserialize, Serialize};
 
-pub use blob::{BlobError, MonthBlob, first_quarter, quarters_in, utc_month_of};
+pub use blob::{BlobError, Cursor, MonthBlob, first_quarter, quarters_in, utc_month_of};
 pub use roller::{Rolled, Roller, quarter_of};
 pub use sketch::Sketch;
 pub use spec::Spec;

@@ -16,7 +16,7 @@ use model::{Kind, Quantity};
 use serde::{Deserialize, Serialize};
 
 use super::spec::Covers;
-use super::{Decrease, MonthBlob, Quarter, Spec, first_quarter, utc_month_of};
+use super::{Cursor, Decrease, MonthBlob, Quarter, Spec, mark};
 use crate::sum::Sum;
 use crate::tariff::{Calendar, Day, NO_BAND, dated};
 
@@ -151,27 +151,20 @@ impl<'a> Adder<'a> {
 
     /// Adds up one local month from the UTC months that it meets (others are not looked at).
     pub fn add(&self, month: MonthNo, blobs: &BTreeMap<MonthNo, MonthBlob>) -> MonthSum {
-        let mut total = Totals::default();
+        let (mut total, mut cursor) = (Totals::default(), Cursor::new(blobs));
         let days = month.first_day()..MonthNo(month.0 + 1).first_day();
         for date in days_of(days) {
             let day = self.calendar.day(date);
             let stopped = is_stopped(&self.stops, date);
-            self.add_day(&mut total, &day, blobs, stopped);
+            self.add_day(&mut total, &day, &mut cursor, stopped);
         }
         total.finish(month)
     }
 
-    fn add_day(&self, total: &mut Totals, day: &Day<'_>, blobs: &BTreeMap<MonthNo, MonthBlob>, stopped: bool) {
-        let mut blob: Option<(&MonthBlob, i64)> = None;
+    fn add_day(&self, total: &mut Totals, day: &Day<'_>, cursor: &mut Cursor<'_>, stopped: bool) {
         for number in day.quarters() {
-            let inside = |(blob, first): (&MonthBlob, i64)| number >= first && number - first < len(&blob.quarters);
-            if !blob.is_some_and(inside) {
-                let month = utc_month_of(number);
-                blob = blobs.get(&month).map(|found| (found, first_quarter(month)));
-            }
-            let Some((found, first)) = blob else { continue };
-            let place = usize::try_from(number - first).unwrap_or(usize::MAX);
-            let Some(quarter) = found.quarters.get(place).filter(|quarter| !quarter.is_empty()) else { continue };
+            let Some((blob, place)) = cursor.at(number) else { continue };
+            let Some(quarter) = blob.quarters.get(place).filter(|quarter| !quarter.is_empty()) else { continue };
             total.count(quarter, stopped);
             if self.cover_runs == CoverRuns::Keep && !stopped {
                 total.cover(number, quarter.covered_ms);
@@ -179,7 +172,9 @@ impl<'a> Adder<'a> {
             if quarter.has_value() {
                 self.price(total, day, number, quarter.value);
             }
-            if let Some(decrease) = u16::try_from(place).ok().and_then(|place| found.decreases.get(&place)) {
+            if quarter.marks & mark::DECREASE != 0
+                && let Some(decrease) = u16::try_from(place).ok().and_then(|place| blob.decreases.get(&place))
+            {
                 total.decreased(decrease);
             }
         }
@@ -207,10 +202,6 @@ impl<'a> Adder<'a> {
             }
         }
     }
-}
-
-fn len(quarters: &[Quarter]) -> i64 {
-    i64::try_from(quarters.len()).unwrap_or(i64::MAX)
 }
 
 fn pricing_of<'a>(pilot: &'a Pilot, calendar: &Calendar, series: &Series) -> Pricing<'a> {

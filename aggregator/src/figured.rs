@@ -1,0 +1,380 @@
+//! Stored figures: made from the month sums and orders in the store, written when they differ, read back for answers.
+//!
+//! One blob per scope and indicator. Decoded ones are kept in memory within a bound.
+
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::Arc;
+
+use model::period::MonthNo;
+use model::registry::{PiecesFrom, Pilot};
+use model::{Figure, Finding, Indicator, Period, PeriodKind, PilotId, Quantity, Registry, Scope, SeriesId, UnixMillis};
+use store::{Registration, StoreError};
+
+use crate::derive::{broken, each_reading, stored_sums};
+use crate::figure::{figures, without_data};
+use crate::follow::lock;
+use crate::group::{belongs, groups, groups_of, roll_up};
+use crate::indicator::data::{Part, PilotData, Stored};
+use crate::indicator::finding;
+use crate::indicator::pollutant::pollutants;
+use crate::indicator::ratio::decrease_finding;
+use crate::orders::{Cohorts, NO_PRODUCT, Orders};
+use crate::rollup::Spec;
+use crate::rollup::months::MonthSums;
+use crate::tariff::Calendar;
+use crate::{Aggregator, FigureQuery};
+
+/// Decoded figures kept in memory, some 400 bytes each: all of a dozen pilots with their groups. Beyond it the cache is
+/// emptied and fills again from the store.
+const CACHED_MAX: usize = 100_000;
+
+/// Decoded figures by (scope, indicator).
+#[derive(Debug, Default)]
+pub(crate) struct Cache {
+    blobs: BTreeMap<(String, String), Arc<Vec<Figure>>>,
+    n_figures: usize,
+}
+
+impl Cache {
+    fn put(&mut self, key: (String, String), figures: Arc<Vec<Figure>>) {
+        if self.n_figures + figures.len() > CACHED_MAX {
+            self.clear();
+        }
+        self.n_figures += figures.len();
+        if let Some(old) = self.blobs.insert(key, figures) {
+            self.n_figures = self.n_figures.saturating_sub(old.len());
+        }
+    }
+
+    pub(crate) fn clear(&mut self) {
+        self.blobs.clear();
+        self.n_figures = 0;
+    }
+}
+
+/// Which inputs of a pilot's figures changed, as bits.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq)]
+pub(crate) struct Inputs(pub(crate) u8);
+
+impl Inputs {
+    pub(crate) const SUMS: u8 = 1;
+    pub(crate) const ORDERS: u8 = 2;
+    pub(crate) const CYCLES: u8 = 4;
+    pub(crate) const ALL: Inputs = Inputs(7);
+
+    pub(crate) fn has(self, bit: u8) -> bool {
+        self.0 & bit != 0
+    }
+
+    /// Whether an indicator depends on what changed.
+    fn touch(self, indicator: &Indicator) -> bool {
+        match indicator {
+            Indicator::ProductionCycle => self.has(Inputs::ORDERS),
+            Indicator::CycleTime => self.has(Inputs::CYCLES),
+            Indicator::OperatingCost
+            | Indicator::DefectRate
+            | Indicator::EnergyIntensity
+            | Indicator::EnergyIntensityEquivalent
+            | Indicator::PollutantIntensity(_) => self.has(Inputs::SUMS),
+        }
+    }
+}
+
+/// The month sums of a pilot, by its registered series in the registry's order.
+pub(crate) struct Sums {
+    pub(crate) by_series: Vec<Vec<Stored>>,
+}
+
+impl Sums {
+    /// The first month that holds anything.
+    pub(crate) fn first(&self) -> Option<MonthNo> {
+        let firsts = self.by_series.iter().flatten().filter_map(|stored| stored.sums.months.first());
+        firsts.map(|sum| sum.month).min()
+    }
+}
+
+/// The figures of one scope and indicator.
+pub(crate) struct ScopeFigures {
+    pub(crate) scope: Scope,
+    pub(crate) indicator: Indicator,
+    pub(crate) figures: Vec<Figure>,
+}
+
+/// The registered series of a pilot as the store numbers them: `(index in the registry, product, number)`.
+pub(crate) fn registered(aggregator: &Aggregator, pilot: &Pilot) -> Vec<(usize, Option<Arc<str>>, SeriesId)> {
+    let mut found = Vec::new();
+    for entry in aggregator.store.catalogue_of(&pilot.id) {
+        let key = &entry.key;
+        if entry.registration == Registration::Registered
+            && let Some(series) = pilot.resolve(&key.asset, &key.name, key.product.as_deref())
+            && let Some(index) = pilot.series.iter().position(|other| std::ptr::eq(other, series))
+        {
+            found.push((index, key.product.clone(), entry.id));
+        }
+    }
+    // By product, not by number: numbers are given in order of arrival.
+    found.sort();
+    found
+}
+
+/// The month sums of a pilot, each from `of`.
+pub(crate) fn sums_of(
+    aggregator: &Aggregator,
+    pilot: &Pilot,
+    of: &dyn Fn(SeriesId) -> Result<MonthSums, StoreError>,
+) -> Result<Sums, StoreError> {
+    let mut by_series: Vec<Vec<Stored>> = pilot.series.iter().map(|_| Vec::new()).collect();
+    for (index, product, id) in registered(aggregator, pilot) {
+        by_series[index].push(Stored { product, sums: Arc::new(of(id)?) });
+    }
+    Ok(Sums { by_series })
+}
+
+/// The month sums that are stored.
+pub(crate) fn stored_sums_of(aggregator: &Aggregator, pilot: &Pilot) -> Result<Sums, StoreError> {
+    sums_of(aggregator, pilot, &|id| stored_sums(&aggregator.store, id))
+}
+
+/// The figures of a pilot and its workshops that depend on `inputs`.
+pub(crate) fn figure_pilot(
+    aggregator: &Aggregator,
+    (pilot, calendar): (&Pilot, &Calendar),
+    sums: &Sums,
+    open: MonthNo,
+    inputs: Inputs,
+) -> Result<Vec<ScopeFigures>, StoreError> {
+    let pieces_from_orders = pilot.pieces == PiecesFrom::Orders;
+    let mut inputs = inputs;
+    if pieces_from_orders && inputs.has(Inputs::ORDERS) {
+        inputs.0 |= Inputs::SUMS;
+    }
+    let with_orders = inputs.has(Inputs::ORDERS) || pieces_from_orders;
+    let orders = if with_orders { Orders::of(&aggregator.store.orders(&pilot.id)?) } else { Orders::default() };
+    let cycles = if inputs.has(Inputs::CYCLES) { cycles_of(aggregator, pilot)? } else { Cohorts::default() };
+    let stored = sums.by_series.clone();
+    let data = PilotData::new((pilot, calendar, &aggregator.factors), stored, orders, cycles, open);
+    let wanted = |indicator: &Indicator| inputs.touch(indicator);
+    let parts = std::iter::once(Part::Whole).chain(pilot.workshops.iter().map(|workshop| Part::Workshop(&workshop.id)));
+    let mut all = Vec::new();
+    for part in parts {
+        let scope = match part {
+            Part::Whole => Scope::Pilot(pilot.id.clone()),
+            Part::Workshop(workshop) => Scope::Workshop(pilot.id.clone(), workshop.clone()),
+        };
+        let figures = figures(&data, &aggregator.programme, part, &wanted);
+        let of = |(indicator, figures)| ScopeFigures { scope: scope.clone(), indicator, figures };
+        all.extend(figures.into_iter().map(of));
+    }
+    Ok(all)
+}
+
+/// Every cycle time of the pilot in hours, by the last millisecond before its stamp.
+fn cycles_of(aggregator: &Aggregator, pilot: &Pilot) -> Result<Cohorts, StoreError> {
+    let mut cycles = Cohorts::default();
+    for (index, product, id) in registered(aggregator, pilot) {
+        let series = &pilot.series[index];
+        let Some((from, to)) = aggregator.store.span(id)? else { continue };
+        if series.quantity != Quantity::TimeCycle || series.part_of.is_some() {
+            continue;
+        }
+        let (spec, product) = (Spec::of(series), product.unwrap_or_else(|| NO_PRODUCT.into()));
+        each_reading(&aggregator.store, id, (from.0, to.0 + 1), |reading| {
+            let value = reading.value.filter(|_| reading.is_usable()).map(|value| spec.scale(value.as_f64()));
+            let at = reading.at.plus(-1);
+            let hours = value.map(|seconds| seconds * spec.multiplier_at(at.0) / 3_600.0);
+            if let Some(hours) = hours.filter(|hours| *hours > 0.0) {
+                cycles.add(&product, at, hours);
+            }
+        })?;
+    }
+    cycles.sort();
+    Ok(cycles)
+}
+
+/// A scope's figures as bytes.
+pub(crate) fn encode(figures: &[Figure]) -> Result<Vec<u8>, StoreError> {
+    postcard::to_stdvec(figures).map_err(|error| broken("figures".to_owned(), &error))
+}
+
+impl Aggregator {
+    /// Writes figures if they differ from what is stored; says whether they did.
+    pub(crate) fn put_figures(&self, new: ScopeFigures) -> Result<Changed, StoreError> {
+        let (scope, indicator) = (new.scope.to_string(), new.indicator.to_string());
+        let bytes = encode(&new.figures)?;
+        if self.store.figures(&scope, &indicator)?.as_deref() == Some(bytes.as_slice()) {
+            return Ok(Changed::No);
+        }
+        self.store.write(|tx| tx.put_figures(&scope, &indicator, &bytes))?;
+        lock(&self.shared.cache).put((scope, indicator), Arc::new(new.figures));
+        Ok(Changed::Yes)
+    }
+
+    /// The stored figures of a scope and indicator, by period; empty if there are none.
+    pub(crate) fn stored_figures(&self, scope: &Scope, indicator: &Indicator) -> Result<Arc<Vec<Figure>>, StoreError> {
+        let key = (scope.to_string(), indicator.to_string());
+        if let Some(figures) = lock(&self.shared.cache).blobs.get(&key) {
+            return Ok(Arc::clone(figures));
+        }
+        let figures: Vec<Figure> = match self.store.figures(&key.0, &key.1)? {
+            None => return Ok(Arc::default()),
+            Some(bytes) => {
+                postcard::from_bytes(&bytes).map_err(|error| broken(format!("figure/{}/{}", key.0, key.1), &error))?
+            }
+        };
+        let figures = Arc::new(figures);
+        lock(&self.shared.cache).put(key, Arc::clone(&figures));
+        Ok(figures)
+    }
+
+    /// Figures the groups again that a changed pilot belongs to.
+    pub(crate) fn figure_groups(
+        &self,
+        registry: &Registry,
+        changed: &BTreeSet<(PilotId, Indicator)>,
+    ) -> Result<(), StoreError> {
+        let mut wanted = BTreeSet::new();
+        for (pilot, indicator) in changed {
+            let scopes = registry.pilots.get(pilot).into_iter().flat_map(|pilot| groups_of(pilot));
+            wanted.extend(scopes.map(|scope| (scope, indicator.clone())));
+        }
+        for (scope, indicator) in wanted {
+            self.put_figures(self.figure_group(registry, scope, indicator)?)?;
+        }
+        Ok(())
+    }
+
+    /// Figures every group again.
+    pub(crate) fn figure_all_groups(&self, registry: &Registry) -> Result<(), StoreError> {
+        for scope in groups(&self.programme, registry) {
+            for indicator in indicators_of(registry, &scope) {
+                self.put_figures(self.figure_group(registry, scope.clone(), indicator)?)?;
+            }
+        }
+        Ok(())
+    }
+
+    fn figure_group(
+        &self,
+        registry: &Registry,
+        scope: Scope,
+        indicator: Indicator,
+    ) -> Result<ScopeFigures, StoreError> {
+        let mut members = Vec::new();
+        for pilot in registry.pilots.values().filter(|pilot| belongs(pilot, &scope)) {
+            members.push(self.stored_figures(&Scope::Pilot(pilot.id.clone()), &indicator)?);
+        }
+        let members: Vec<&[Figure]> = members.iter().map(|figures| figures.as_slice()).collect();
+        let figures = roll_up(&self.programme, &scope, &indicator, &members);
+        Ok(ScopeFigures { scope, indicator, figures })
+    }
+
+    /// Whether a scope exists: a pilot or workshop of the registry, or a group of the programme.
+    pub fn knows(&self, scope: &Scope) -> bool {
+        let registry = self.registry.get();
+        match scope {
+            Scope::Pilot(pilot) => registry.pilots.contains_key(pilot),
+            Scope::Workshop(pilot, workshop) => {
+                let declared = |pilot: &Arc<Pilot>| pilot.workshops.iter().any(|declared| declared.id == *workshop);
+                registry.pilots.get(pilot).is_some_and(declared)
+            }
+            Scope::Programme | Scope::Region(_) | Scope::Sector(_) | Scope::Class(_) => {
+                groups(&self.programme, &registry).contains(scope)
+            }
+        }
+    }
+
+    /// Every scope there is, in order.
+    pub fn scopes(&self) -> Vec<Scope> {
+        let registry = self.registry.get();
+        let mut scopes: Vec<Scope> = groups(&self.programme, &registry).into_iter().collect();
+        for (id, pilot) in &registry.pilots {
+            scopes.push(Scope::Pilot(id.clone()));
+            scopes.extend(pilot.workshops.iter().map(|workshop| Scope::Workshop(id.clone(), workshop.id.clone())));
+        }
+        scopes.sort();
+        scopes
+    }
+
+    /// What series-level rules found in a pilot's data: decreases of counters that no event explains.
+    ///
+    /// # Errors
+    /// On reading the store.
+    pub fn findings(&self, pilot: &PilotId) -> Result<Vec<Finding>, StoreError> {
+        let registry = self.registry.get();
+        let Some(pilot) = registry.pilots.get(pilot) else { return Ok(Vec::new()) };
+        let sums = stored_sums_of(self, pilot)?;
+        let mut findings = Vec::new();
+        for (series, stored) in pilot.series.iter().zip(&sums.by_series) {
+            let months = stored.iter().flat_map(|stored| &stored.sums.months);
+            findings.extend(months.filter_map(|sum| sum.decrease).map(|decrease| decrease_finding(series, &decrease)));
+        }
+        Ok(findings)
+    }
+
+    /// The latest instant of any accepted reading or order event of a pilot.
+    ///
+    /// # Errors
+    /// On reading the store.
+    pub fn data_cutoff(&self, pilot: &PilotId) -> Result<Option<UnixMillis>, StoreError> {
+        self.store.data_cutoff(pilot)
+    }
+
+    pub(crate) fn answer(&self, query: &FigureQuery, now: UnixMillis) -> Result<Vec<Figure>, StoreError> {
+        let registry = self.registry.get();
+        let scopes = query.scope.as_ref().map_or_else(|| self.scopes(), |scope| vec![scope.clone()]);
+        let mut answer = Vec::new();
+        for scope in scopes {
+            let indicators = match &query.indicator {
+                Some(indicator) => vec![indicator.clone()],
+                None => indicators_of(&registry, &scope),
+            };
+            for indicator in indicators {
+                self.answer_one((&scope, &indicator), query.period, now, &mut answer)?;
+            }
+        }
+        answer.iter_mut().for_each(|figure| figure.as_of = now);
+        Ok(answer)
+    }
+
+    fn answer_one(
+        &self,
+        (scope, indicator): (&Scope, &Indicator),
+        period: Option<Period>,
+        now: UnixMillis,
+        answer: &mut Vec<Figure>,
+    ) -> Result<(), StoreError> {
+        let stored = self.stored_figures(scope, indicator)?;
+        let before = answer.len();
+        answer.extend(stored.iter().filter(|figure| period.is_none_or(|period| figure.period == period)).cloned());
+        if answer.len() == before {
+            // One stored figure stands for every period: it says why there is no other.
+            let findings = match stored.as_slice() {
+                [only] => only.findings.clone(),
+                [] => vec![finding("no_data", "no reading and no order of this scope is in yet")],
+                [..] => vec![finding("no_data", "nothing of this period is in yet")],
+            };
+            let year = || Period::containing(MonthNo::containing(now, &jiff::tz::TimeZone::UTC), PeriodKind::Year);
+            let period = period.unwrap_or_else(year);
+            answer.push(without_data(&self.programme, scope, indicator, period, findings));
+        }
+        Ok(())
+    }
+}
+
+/// Whether something was written.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Changed {
+    Yes,
+    No,
+}
+
+/// The indicators of a scope: the fixed ones and the pollutants of its pilots.
+fn indicators_of(registry: &Registry, scope: &Scope) -> Vec<Indicator> {
+    let inside = |pilot: &&Arc<Pilot>| match scope {
+        Scope::Pilot(id) | Scope::Workshop(id, _) => pilot.id == *id,
+        Scope::Programme | Scope::Region(_) | Scope::Sector(_) | Scope::Class(_) => belongs(pilot, scope),
+    };
+    let names: BTreeSet<Arc<str>> =
+        registry.pilots.values().filter(inside).flat_map(|pilot| pollutants(pilot)).collect();
+    Indicator::FIXED.into_iter().chain(names.into_iter().map(Indicator::PollutantIntensity)).collect()
+}

@@ -1,0 +1,377 @@
+//! The aggregator over a real store: whatever the order of arrival, the same bits; a change reaches what depends on it.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU32, Ordering};
+use std::time::Duration;
+
+use aggregator::{Aggregator, FigureQuery, RollupQuery, RollupRow, Width};
+use model::registry::{InForce, Pilot, parse_pilot};
+use model::{
+    Figure, Flags, OrderEvent, OrderEventKind, Period, PilotId, Quality, Reading, Registry, Scope, SeriesId, SeriesKey,
+    State, UnixMillis, Value,
+};
+use proptest::prelude::*;
+use seeds::factors::Factors;
+use store::{Access, Batch, Journal, Registration, Store};
+
+const HOUR: i64 = 3_600_000;
+const DAY: i64 = 24 * HOUR;
+
+fn at(text: &str) -> i64 {
+    UnixMillis::parse(text).unwrap().0
+}
+
+fn pilot(zone: &str, more: &str) -> Pilot {
+    let text = format!(
+        "[pilot]\nid = \"p\"\nname = \"P\"\nregion = \"hami\"\nsector = \"electronics\"\nclass = \"pilot\"\nzone = \"{zone}\"\n\
+         [baseline]\nfrom = 2015-01-01\nto = 2015-12-31\n{more}"
+    );
+    parse_pilot("p.toml", &text).unwrap()
+}
+
+const SERIES: &str = r#"
+[[tariff]]
+from = 2015-01-01
+bands = { peak = 1.0, flat = 0.5 }
+hours = { peak = ["08:00-12:00"] }
+[[series]]
+asset = "m"
+name = "electricity"
+quantity = "energy.electricity"
+kind = "counter"
+unit = "kWh"
+rollover = 1000000
+[[series]]
+asset = "l"
+name = "good"
+quantity = "output.good"
+kind = "delta"
+[[series]]
+asset = "l"
+name = "defective"
+quantity = "output.defective"
+kind = "delta"
+[[series]]
+asset = "l"
+name = "cycle"
+quantity = "time.cycle"
+kind = "duration"
+"#;
+
+/// A directory of its own, removed at the end.
+struct Plant {
+    dir: PathBuf,
+    store: Arc<Store>,
+    journal: Journal,
+    aggregator: Arc<Aggregator>,
+}
+
+impl Drop for Plant {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.dir) {
+            eprintln!("{}: {error}", self.dir.display());
+        }
+    }
+}
+
+impl Plant {
+    fn new(pilot: Pilot) -> Plant {
+        static N: AtomicU32 = AtomicU32::new(0);
+        let name = format!("pilotline-agg-{}-{}", std::process::id(), N.fetch_add(1, Ordering::Relaxed));
+        let dir = std::env::temp_dir().join(name);
+        let store = Store::open(&dir, Access::Owner).unwrap();
+        let journal = store.journal().unwrap();
+        let (programme, factors) = (Arc::new(seeds::programme::builtin()), Arc::new(Factors::builtin()));
+        let registry = Arc::new(InForce::new(registry(pilot)));
+        let aggregator = Aggregator::new(Arc::clone(&store), registry, programme, factors);
+        Plant { dir, store, journal, aggregator }
+    }
+
+    fn series(&self, asset: &str, name: &str, product: Option<&str>) -> SeriesId {
+        let product = product.map(Arc::from);
+        let key = SeriesKey { pilot: PilotId::parse("p").unwrap(), asset: asset.into(), name: name.into(), product };
+        self.store.intern(&key, &Registration::Registered)
+    }
+
+    fn commit(&mut self, readings: Vec<(SeriesId, Reading)>) {
+        self.journal.commit(UnixMillis(at("2026-01-01T00:00:00Z")), &Batch { readings, ..Batch::default() }).unwrap();
+        self.store.settle_now().unwrap();
+    }
+
+    fn orders(&mut self, orders: Vec<OrderEvent>) {
+        let pilot = PilotId::parse("p").unwrap();
+        let orders = orders.into_iter().map(|order| (pilot.clone(), order)).collect();
+        self.journal.commit(UnixMillis(at("2026-01-01T00:00:00Z")), &Batch { orders, ..Batch::default() }).unwrap();
+        self.store.settle_now().unwrap();
+    }
+
+    fn catch_up(&self, now: &str) {
+        assert_eq!(self.aggregator.catch_up_at(UnixMillis(at(now))).unwrap(), self.store.last_commit());
+    }
+
+    fn rows(&self, asset: &str, name: &str, width: Width) -> Vec<RollupRow> {
+        let query = RollupQuery {
+            pilot: PilotId::parse("p").unwrap(),
+            asset: asset.into(),
+            name: name.into(),
+            product: None,
+            from: UnixMillis(at("2010-01-01T00:00:00Z")),
+            to: UnixMillis(at("2030-01-01T00:00:00Z")),
+            width,
+            by_band: false,
+        };
+        self.aggregator.rollups(&query).unwrap()
+    }
+
+    fn figures(&self, scope: &str, period: Option<&str>) -> Vec<Figure> {
+        let query = FigureQuery {
+            scope: Scope::parse(scope),
+            indicator: None,
+            period: period.map(|text| Period::parse(text).unwrap()),
+        };
+        self.aggregator.figures(&query, UnixMillis(0)).unwrap()
+    }
+
+    #[track_caller]
+    fn verify(&self) {
+        assert_eq!(self.aggregator.verify(&|_| ()).unwrap(), []);
+    }
+
+    /// Everything that surfaces print, as text: floats with all their digits.
+    fn printed(&self) -> String {
+        let mut text = String::new();
+        for (asset, name) in [("m", "electricity"), ("l", "good"), ("l", "defective"), ("l", "cycle")] {
+            for width in [Width::Quarter, Width::Day, Width::Month] {
+                text += &format!("{:?}\n", self.rows(asset, name, width));
+            }
+        }
+        let query = FigureQuery::default();
+        text + &serde_json::to_string(&self.aggregator.figures(&query, UnixMillis(0)).unwrap()).unwrap()
+    }
+}
+
+fn registry(pilot: Pilot) -> Registry {
+    Registry { pilots: [(pilot.id.clone(), Arc::new(pilot))].into() }
+}
+
+fn reading(at: i64, value: f64) -> Reading {
+    let value = Value::from_f64(value);
+    Reading { at: UnixMillis(at), value, quality: Quality::Good, flags: Flags::default(), id: None }
+}
+
+/// Two years: a meter every six hours, pieces and defects every day, some cycle times.
+fn history(plant: &Plant) -> Vec<(SeriesId, Reading)> {
+    let (meter, cycle) = (plant.series("m", "electricity", None), plant.series("l", "cycle", None));
+    let good = [plant.series("l", "good", Some("A")), plant.series("l", "good", Some("B"))];
+    let defective = [plant.series("l", "defective", Some("A")), plant.series("l", "defective", Some("B"))];
+    let start = at("2014-12-31T16:00:00Z");
+    let mut readings = Vec::new();
+    let mut register = 0.0;
+    for step in 0..=(2 * 365 + 1) * 4 {
+        let saved = if step < 365 * 4 { 1.0 } else { 0.75 };
+        readings.push((meter, reading(start + step * 6 * HOUR, register)));
+        register += (100.0 + (step % 7) as f64 * 0.3) * saved;
+    }
+    for day in 1..=(2 * 365 + 1) {
+        let (stamp, saved) = (start + day * DAY, if day < 366 { 1.0 } else { 0.5 });
+        for product in 0..2 {
+            let pieces = 100.0 + (day % 5) as f64 + product as f64;
+            readings.push((good[product], reading(stamp, pieces)));
+            readings.push((defective[product], reading(stamp, (4.0 + product as f64) * saved)));
+        }
+        readings.push((cycle, reading(stamp - HOUR, (50.0 + (day % 9) as f64) * saved)));
+    }
+    readings
+}
+
+fn orders() -> Vec<OrderEvent> {
+    let start = at("2015-01-02T00:00:00Z");
+    let event = |n: i64, event, at| OrderEvent {
+        order: format!("o-{n}").into(),
+        product: Some(if n % 3 == 0 { "A".into() } else { "B".into() }),
+        event,
+        at: UnixMillis(at),
+        quantity: None,
+        good: None,
+        defective: None,
+    };
+    let of = |n: i64| {
+        let started = start + n * 3 * DAY;
+        let hours = if n < 121 { 40 + n % 11 } else { 28 + n % 7 };
+        [event(n, OrderEventKind::Started, started), event(n, OrderEventKind::Completed, started + hours * HOUR)]
+    };
+    (0..240).flat_map(of).collect()
+}
+
+const NOW: &str = "2017-02-10T00:00:00Z";
+
+#[test]
+fn two_years_of_a_plant_become_its_figures() {
+    let mut plant = Plant::new(pilot("Asia/Shanghai", SERIES));
+    let readings = history(&plant);
+    plant.commit(readings);
+    plant.orders(orders());
+    plant.catch_up(NOW);
+    plant.verify();
+    let figures = plant.figures("pilot:p", Some("2016"));
+    let of = |indicator: &str| figures.iter().find(|figure| figure.indicator.to_string() == indicator).unwrap();
+    for (indicator, reduction) in
+        [("energy_intensity", 0.25), ("operating_cost", 0.25), ("defect_rate", 0.5), ("cycle_time", 0.5)]
+    {
+        let figure = of(indicator);
+        assert_eq!((figure.state, figure.version), (State::Provisional, None), "{indicator} {:?}", figure.findings);
+        assert!((figure.reduction.unwrap() - reduction).abs() < 0.06, "{indicator} {:?}", figure.reduction);
+    }
+    assert!(of("production_cycle").reduction.unwrap() > 0.25);
+    assert_eq!(of("operating_cost").cost_scope, Some(vec!["energy.electricity".to_owned()]));
+    let group = plant.figures("region:hami", Some("2016"));
+    for figure in group.iter().filter(|figure| figure.state == State::Provisional) {
+        assert_eq!(figure.reduction, of(&figure.indicator.to_string()).reduction, "a group of one");
+        assert_eq!((figure.pilots_included, figure.pilots_total), (Some(1), Some(1)));
+    }
+    let baseline = plant.figures("pilot:p", Some("2015"));
+    let energy = baseline.iter().find(|figure| figure.indicator.to_string() == "energy_intensity").unwrap();
+    assert_eq!((energy.reduction, energy.standing), (Some(0.0), None));
+}
+
+#[test]
+fn a_known_scope_without_data_has_one_insufficient_figure_per_indicator() {
+    let plant = Plant::new(pilot("Asia/Shanghai", SERIES));
+    plant.catch_up(NOW);
+    for scope in ["pilot:p", "region:kashi", "programme"] {
+        let figures = plant.figures(scope, None);
+        assert_eq!(figures.len(), 6, "{scope}");
+        assert!(figures.iter().all(|figure| figure.state == State::Insufficient && !figure.findings.is_empty()));
+    }
+    let figures = plant.figures("pilot:p", Some("2019-03"));
+    assert_eq!(figures[0].period.to_string(), "2019-03");
+    assert!(plant.aggregator.knows(&Scope::parse("class:promotion").unwrap()));
+    assert!(!plant.aggregator.knows(&Scope::parse("pilot:q").unwrap()));
+    plant.verify();
+}
+
+#[test]
+fn a_late_reading_reaches_the_figures_of_its_month_and_nothing_else_changes() {
+    let mut plant = Plant::new(pilot("Asia/Shanghai", SERIES));
+    let mut readings = history(&plant);
+    let late = readings.remove(1_234);
+    plant.commit(readings);
+    plant.catch_up(NOW);
+    let before = plant.printed();
+    plant.commit(vec![late]);
+    plant.catch_up(NOW);
+    assert_ne!(plant.printed(), before);
+    plant.verify();
+    let mut whole = Plant::new(pilot("Asia/Shanghai", SERIES));
+    let readings = history(&whole);
+    whole.commit(readings);
+    whole.catch_up(NOW);
+    assert_eq!(plant.printed(), whole.printed());
+}
+
+#[test]
+fn a_changed_registry_computes_everything_again() {
+    let mut plant = Plant::new(pilot("Asia/Shanghai", SERIES));
+    let readings = history(&plant);
+    plant.commit(readings);
+    plant.catch_up(NOW);
+    let kwh = |plant: &Plant| plant.rows("m", "electricity", Width::Year)[1].value.unwrap();
+    let before = kwh(&plant);
+    let doubled = SERIES.replace("rollover = 1000000", "rollover = 1000000\nmultiplier = 2");
+    plant.aggregator.registry.replace(registry(pilot("Asia/Shanghai", &doubled)));
+    plant.catch_up(NOW);
+    assert_eq!(kwh(&plant), 2.0 * before);
+    plant.verify();
+}
+
+#[test]
+fn a_month_that_closes_enters_the_figures() {
+    let mut plant = Plant::new(pilot("Asia/Shanghai", SERIES));
+    let readings = history(&plant);
+    plant.commit(readings);
+    plant.catch_up("2016-06-15T00:00:00Z");
+    let may = |plant: &Plant, text| plant.figures("pilot:p", Some(text)).remove(0).state;
+    assert_eq!((may(&plant, "2016-05"), may(&plant, "2016-06")), (State::Provisional, State::Insufficient));
+    plant.catch_up("2016-07-15T00:00:00Z");
+    assert_eq!(may(&plant, "2016-06"), State::Provisional);
+    plant.verify();
+}
+
+#[test]
+fn recompute_gives_back_what_was_there() {
+    let mut plant = Plant::new(pilot("Asia/Shanghai", SERIES));
+    let readings = history(&plant);
+    plant.commit(readings);
+    plant.orders(orders());
+    plant.aggregator.catch_up().unwrap();
+    let before = plant.printed();
+    plant.aggregator.recompute().unwrap();
+    assert_eq!(plant.printed(), before);
+    plant.verify();
+}
+
+#[test]
+fn days_are_the_zones_and_gaps_are_rows_without_value() {
+    let mut plant = Plant::new(pilot("Europe/Berlin", SERIES));
+    let meter = plant.series("m", "electricity", None);
+    let start = at("2016-03-25T23:00:00Z");
+    plant.commit(vec![
+        (meter, reading(start, 0.0)),
+        (meter, reading(start + 24 * HOUR, 24.0)),
+        (meter, reading(start + 47 * HOUR, 47.0)),
+        (meter, reading(start + 95 * HOUR, 7.0)),
+    ]);
+    plant.catch_up(NOW);
+    let rows = plant.rows("m", "electricity", Width::Day);
+    let values: Vec<(Option<f64>, Option<f64>)> = rows.iter().map(|row| (row.value, row.coverage)).collect();
+    // The day of the clock change has 23 hours; then the counter falls without an event.
+    assert_eq!(values[1], (Some(24.0), Some(1.0)));
+    assert_eq!(values[2], (Some(23.0), Some(1.0)));
+    assert_eq!(values[3], (None, Some(0.0)));
+    assert_eq!(rows[2].end.0 - rows[2].start.0, 23 * HOUR);
+    let findings = plant.aggregator.findings(&PilotId::parse("p").unwrap()).unwrap();
+    assert_eq!(findings[0].rule, "decrease_without_event");
+}
+
+#[test]
+fn the_follower_figures_what_is_asked_for() {
+    let mut plant = Plant::new(pilot("Asia/Shanghai", SERIES));
+    let _settling = plant.store.start_settling();
+    let guard = plant.aggregator.start();
+    let meter = plant.series("m", "electricity", None);
+    let readings =
+        vec![(meter, reading(at("2016-01-01T00:00:00Z"), 1.0)), (meter, reading(at("2016-01-01T01:00:00Z"), 5.0))];
+    let commit = plant.journal.commit(UnixMillis(at(NOW)), &Batch { readings, ..Batch::default() }).unwrap();
+    assert!(plant.aggregator.wait_figured(commit, Duration::from_secs(20)));
+    assert!(plant.aggregator.figured_through() >= commit);
+    assert_eq!(plant.rows("m", "electricity", Width::Day)[0].value, Some(4.0));
+    drop(guard);
+}
+
+proptest! {
+    #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
+    #[test]
+    fn any_order_of_arrival_gives_the_same_bits(seed in proptest::collection::vec(any::<u32>(), 400), cuts in 1usize..6) {
+        let mut one = Plant::new(pilot("Asia/Shanghai", SERIES));
+        let few = |plant: &Plant| -> Vec<(SeriesId, Reading)> {
+            history(plant).into_iter().step_by(13).take(400).collect()
+        };
+        let readings = few(&one);
+        one.commit(readings);
+        one.catch_up(NOW);
+        let mut many = Plant::new(pilot("Asia/Shanghai", SERIES));
+        let mut shuffled: Vec<(u32, (SeriesId, Reading))> = seed.iter().copied().zip(few(&many)).collect();
+        shuffled.sort_by_key(|(key, _)| *key);
+        let shuffled: Vec<(SeriesId, Reading)> = shuffled.into_iter().map(|(_, reading)| reading).collect();
+        for part in shuffled.chunks(400_usize.div_ceil(cuts)) {
+            many.commit(part.to_vec());
+            many.catch_up(NOW);
+        }
+        // Again, as a re-sent message would bring it.
+        many.commit(shuffled[..50].to_vec());
+        many.catch_up(NOW);
+        prop_assert_eq!(many.printed(), one.printed());
+        prop_assert_eq!(many.aggregator.verify(&|_| ()).unwrap(), []);
+    }
+}
