@@ -138,5 +138,13 @@ pub(crate) fn shown(text: &str) -> String {
     out
 }
 
+/// A number as it may stand in a sentence: 1e300 rather than 301 digits.
+pub(crate) fn shown_number(value: Value) -> String {
+    match value {
+        Value::Float(float) => format!("{float:?}"),
+        Value::Int(_) | Value::UInt(_) => value.to_string(),
+    }
+}
+
 #[cfg(test)]
 mod tests;

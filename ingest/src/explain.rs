@@ -7,11 +7,11 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use model::reason::{Refusal, RefusedPart};
-use model::{Dimension, OrderEvent, PilotId, Reading, Reason, Unit};
+use model::{Dimension, OrderEvent, PilotId, Reading, Unit};
 use serde::Serialize;
 use store::{Registration, Store};
 
-use crate::decode::{Decoded, shown};
+use crate::decode::{Decoded, shown, shown_number};
 use crate::index::{Index, SentUnit};
 use crate::normalize::check::{Checker, Taken};
 use crate::normalize::{Opened, open};
@@ -159,7 +159,7 @@ fn reading_as_sent(decoded: &Decoded<'_>) -> String {
         }
     };
     also("product", decoded.product.as_deref().map(shown));
-    also("value", decoded.value.map(|value| value.to_string()));
+    also("value", decoded.value.map(shown_number));
     also("unit", decoded.unit.as_deref().map(shown));
     also("at", decoded.at.map(|at| at.to_string()));
     also("quality", (decoded.quality != model::Quality::Good).then(|| decoded.quality.as_str().to_owned()));
@@ -237,7 +237,7 @@ impl fmt::Display for Becomes {
 
 fn value_with_unit(reading: &Reading, unit: &str) -> String {
     match reading.value {
-        Some(value) => format!("{value} {unit}, {}", reading.quality.as_str()),
+        Some(value) => format!("{} {unit}, {}", shown_number(value), reading.quality.as_str()),
         None => format!("no value, {}", reading.quality.as_str()),
     }
 }
@@ -372,7 +372,7 @@ pub fn suggest(pilot: &PilotId, store: &Store) -> String {
     match missing.lines().as_str() {
         "" => String::new(),
         lines => {
-            format!("# {pilot}.toml: {} were sent and are not registered\n\n{lines}", Reason::UnknownSeries.as_str())
+            format!("# {pilot}.toml: series that were sent and that nobody registered\n\n{lines}")
         }
     }
 }

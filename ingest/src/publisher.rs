@@ -195,7 +195,7 @@ impl Publishing<'_> {
             if self.is_done() {
                 client.disconnect().await;
                 // Written to the socket by the next polls; an error only says that the server was faster.
-                while let Signal::Other = events.poll().await {}
+                while !matches!(events.poll().await, Signal::Closed | Signal::Lost(_) | Signal::Refused(_)) {}
                 return End::Done;
             }
             let signal = if is_connected { self.next(&client, &mut events).await } else { events.poll().await };
@@ -203,7 +203,7 @@ impl Publishing<'_> {
                 Signal::Connected => is_connected = true,
                 Signal::Sent(packet_id) => self.outbox.sent(packet_id),
                 Signal::Acknowledged(packet_id, answer) => self.acknowledged(packet_id, answer, progress),
-                Signal::Other => continue,
+                Signal::Other | Signal::Closed => continue,
                 Signal::Refused(reason) => return End::Refused(reason),
                 Signal::Lost(reason) => return End::Lost(reason),
             }

@@ -204,7 +204,7 @@ fn instant(sent: &Sent<'_>) -> Result<Option<UnixMillis>, Verdict> {
             Some(Value::Float(float)) if float.fract() == 0.0 => {
                 Ok(Some(UnixMillis(if float > 0.0 { i64::MAX } else { i64::MIN })))
             }
-            Some(Value::Float(float)) => Err((Reason::BadField, format!("`at` is {float}; {WANTED}"))),
+            Some(Value::Float(float)) => Err((Reason::BadField, format!("`at` is {float:?}; {WANTED}"))),
             None => Err(bad("at", sent, WANTED)),
         },
         Sent::Null | Sent::Bool | Sent::Array | Sent::Object => Err(bad("at", sent, WANTED)),
@@ -219,7 +219,7 @@ fn counting(sent: &Sent<'_>, field: &str) -> Result<Option<u64>, Verdict> {
         (Sent::Absent, _) => Ok(None),
         (_, Some(Value::UInt(int))) => Ok(Some(int)),
         (_, Some(Value::Int(int))) => u64::try_from(int).map(Some).map_err(|_negative| refused(&int)),
-        (_, Some(float @ Value::Float(_))) => Err(refused(&float)),
+        (_, Some(Value::Float(float))) => Err(refused(&format_args!("{float:?}"))),
         (_, None) => Err(bad(field, sent, WANTED)),
     }
 }

@@ -15,7 +15,7 @@ use store::Store;
 
 use super::Judged;
 use crate::Observation;
-use crate::decode::{Decoded, DecodedOrder, Refused, shown};
+use crate::decode::{Decoded, DecodedOrder, Refused, shown, shown_number};
 use crate::index::{Full, PilotIndex, SentUnit, Target};
 
 /// What all parts of one message have in common.
@@ -192,7 +192,7 @@ impl<'a> Checker<'a> {
         let DecodedOrder { quantity, good, defective, .. } = *decoded;
         for (field, pieces) in [("quantity", quantity), ("good", good), ("defective", defective)] {
             if let Some(pieces) = pieces.filter(|pieces| *pieces < 0.0) {
-                return Err((Reason::Implausible, format!("`{field}` is {pieces}; pieces are never negative")));
+                return Err((Reason::Implausible, format!("`{field}` is {pieces:?}; pieces are never negative")));
             }
         }
         let at = decoded
@@ -298,6 +298,7 @@ fn converted(value: Option<Value>, sent: &str, unit: SentUnit, declared: &Unit) 
             let Some(value) = value else { return Ok(None) };
             let into = from.convert(value.as_f64(), declared).and_then(Value::from_f64);
             into.map(Some).ok_or_else(|| {
+                let value = shown_number(value);
                 (Reason::NotFinite, format!("{value} {from} is no finite number of {declared}; send it in {declared}"))
             })
         }
@@ -306,11 +307,12 @@ fn converted(value: Option<Value>, sent: &str, unit: SentUnit, declared: &Unit) 
 
 fn plausible(value: Value, series: &Series) -> Result<(), Verdict> {
     let (number, unit) = (value.as_f64(), &series.unit);
-    let implausible = |wanted: String| Err((Reason::Implausible, format!("{value} {unit} is implausible; {wanted}")));
+    let implausible =
+        |wanted: String| Err((Reason::Implausible, format!("{} {unit} is implausible; {wanted}", shown_number(value))));
     if let Some([lo, hi]) = series.plausible
         && !(lo..=hi).contains(&number)
     {
-        return implausible(format!("the registry says {lo} to {hi} {unit}"));
+        return implausible(format!("the registry says {lo:?} to {hi:?} {unit}"));
     }
     if matches!(series.quantity, Quantity::Output(_)) && number < 0.0 {
         return implausible("pieces are never negative".to_owned());

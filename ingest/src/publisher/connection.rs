@@ -30,6 +30,8 @@ pub(super) enum Signal {
     Sent(u16),
     Acknowledged(u16, Answer),
     Other,
+    /// Our own DISCONNECT has gone out.
+    Closed,
     Refused(String),
     Lost(String),
 }
@@ -143,7 +145,13 @@ fn of_v5(event: &v5::Event) -> Signal {
 }
 
 fn of_outgoing(outgoing: &Outgoing) -> Signal {
-    if let Outgoing::Publish(packet_id) = outgoing { Signal::Sent(*packet_id) } else { Signal::Other }
+    if let Outgoing::Publish(packet_id) = outgoing {
+        Signal::Sent(*packet_id)
+    } else if let Outgoing::Disconnect = outgoing {
+        Signal::Closed
+    } else {
+        Signal::Other
+    }
 }
 
 /// A wrong login stays wrong; a server that is busy or full may take us later.
