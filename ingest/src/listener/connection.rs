@@ -22,7 +22,7 @@ use tokio::time::{Instant, timeout};
 
 use super::handshake::{self, BadConnect, Granted, Hello, Will};
 use super::wire::{self, Dialect, Fault, Frame, Goodbye, Kind, Then, Version};
-use super::{Anonymous, Context, PACKET_BYTES_MAX, RECEIVE_MAXIMUM};
+use super::{Anonymous, Context, PACKET_BYTES_MAX, Peer, RECEIVE_MAXIMUM};
 use crate::commit::{Client, Delivery, DoorState, Item, Mail, Mailbox, Open, Opened, Prepared, Step, Verdict, Work};
 use crate::normalize::{Outcome, Rejected, normalize};
 use crate::{Identity, Observation};
@@ -65,13 +65,13 @@ enum End {
     Fault(Fault),
 }
 
-/// Serves one connection until it ends. `certificate` is who the TLS handshake proved it to be.
-pub(super) async fn serve<S>(mut stream: S, certificate: Option<Identity>, context: Arc<Context>)
+/// Serves one connection until it ends.
+pub(super) async fn serve<S>(mut stream: S, peer: Peer, context: Arc<Context>)
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
     let mut buffer = BytesMut::with_capacity(IDLE_BYTES);
-    let opening = open(&mut stream, &mut buffer, certificate, &context);
+    let opening = open(&mut stream, &mut buffer, peer, &context);
     // Neither a client that says nothing nor one that is turned away is worth a log line.
     let Ok(Some((hello, granted, identity, mailbox))) = timeout(CONNECT_WITHIN, opening).await else { return };
     let mut connection = Connection::new(stream, buffer, (&hello, &granted), identity, mailbox, Arc::clone(&context));
@@ -82,12 +82,7 @@ where
 type Admitted = (Hello, Granted, Identity, Arc<Mailbox>);
 
 /// Reads CONNECT, lets the client in or turns it away.
-async fn open<S>(
-    stream: &mut S,
-    buffer: &mut BytesMut,
-    certificate: Option<Identity>,
-    context: &Context,
-) -> Option<Admitted>
+async fn open<S>(stream: &mut S, buffer: &mut BytesMut, peer: Peer, context: &Context) -> Option<Admitted>
 where
     S: AsyncRead + AsyncWrite + Unpin,
 {
@@ -103,7 +98,7 @@ where
             return None;
         }
     };
-    match admit(&hello, certificate, context).await {
+    match admit(&hello, peer, context).await {
         Ok((granted, identity, mailbox, opened)) => {
             let answer = handshake::welcome(&hello, &granted, opened == Opened::Resumed);
             if stream.write_all(&answer).await.is_err() {
@@ -146,7 +141,7 @@ where
 
 async fn admit(
     hello: &Hello,
-    certificate: Option<Identity>,
+    peer: Peer,
     context: &Context,
 ) -> Result<(Granted, Identity, Arc<Mailbox>, Opened), handshake::Refusal> {
     match context.committer.state() {
@@ -154,7 +149,7 @@ async fn admit(
         DoorState::DiskFull => return Err(handshake::Refusal::Quota),
         DoorState::Poisoned => return Err(handshake::Refusal::Unavailable),
     }
-    let identity = authenticate(hello, certificate, context).await?;
+    let identity = authenticate(hello, peer, context).await?;
     let granted = handshake::grant(hello, || context.assigned_client_id())?;
     let mailbox = Arc::new(Mailbox::new(context.next_connection()));
     let open = Open {
@@ -175,13 +170,9 @@ async fn admit(
     }
 }
 
-async fn authenticate(
-    hello: &Hello,
-    certificate: Option<Identity>,
-    context: &Context,
-) -> Result<Identity, handshake::Refusal> {
+async fn authenticate(hello: &Hello, peer: Peer, context: &Context) -> Result<Identity, handshake::Refusal> {
     let Some((name, secret)) = &hello.credentials else {
-        return match (certificate, context.anonymous) {
+        return match (peer.certificate, peer.anonymous) {
             (Some(identity), _) => Ok(identity),
             (None, Anonymous::Allowed) => Ok(Identity::Anonymous),
             (None, Anonymous::Refused) => Err(handshake::Refusal::NotAuthorized),

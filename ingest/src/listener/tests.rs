@@ -6,13 +6,16 @@ use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
 use model::registry::parse_pilot;
-use model::{PilotId, Reason, Registry};
+use model::{GatewayId, PilotId, Reason, Registry};
 use proptest::prelude::*;
+use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
 use store::{Access, Counters, Login, Secret, Store};
 use tokio::io::{AsyncReadExt, AsyncWriteExt, DuplexStream};
+use tokio::net::TcpListener;
 use tokio::sync::watch;
 
-use super::{Anonymous, Context, ListenerConfig, connection, start};
+use super::{Anonymous, Context, Limits, Listener, ListenerConfig, ListenerError, Peer, TlsDoor, connection, start};
 use crate::auth::{Logins, hash_generated};
 use crate::commit::Committer;
 use crate::index::{CurrentIndex, Index};
@@ -58,6 +61,7 @@ impl Drop for Dir {
 /// A store, a committer and what connections share.
 struct Rig {
     committer: Option<Committer>,
+    anonymous: Anonymous,
     context: Arc<Context>,
     store: Arc<Store>,
     dir: Arc<Dir>,
@@ -79,10 +83,9 @@ impl Rig {
             index: Arc::new(CurrentIndex::new(Index::new(registry(), Arc::clone(&store)))),
             logins: Arc::new(Logins::new(logins)),
             committer: committer.handle(),
-            anonymous,
             shutdown: watch::Sender::new(false),
         });
-        Rig { committer: Some(committer), context, store, dir }
+        Rig { committer: Some(committer), anonymous, context, store, dir }
     }
 
     /// Stops everything and opens the same directory again, as after a crash: only what is committed is known.
@@ -102,7 +105,8 @@ impl Rig {
     /// A client whose connection the rig serves.
     fn connect(&self) -> Client {
         let (ours, theirs) = tokio::io::duplex(256 * 1024);
-        tokio::spawn(connection::serve(theirs, None, Arc::clone(&self.context)));
+        let peer = Peer { anonymous: self.anonymous, certificate: None };
+        tokio::spawn(connection::serve(theirs, peer, Arc::clone(&self.context)));
         Client { pipe: ours }
     }
 
@@ -112,6 +116,14 @@ impl Rig {
         let (first, body) = client.packet().await.unwrap();
         assert_eq!((first, body[1]), (0x20, 0), "CONNACK {body:?}");
         client
+    }
+
+    /// A listener on these addresses.
+    async fn listen(&self, mqtt: &str, tls: Option<TlsDoor>) -> Result<Listener, ListenerError> {
+        let mqtt = TcpListener::bind(mqtt).await.unwrap();
+        let config = ListenerConfig { mqtt, tls, limits: Limits::default() };
+        let (index, logins) = (Arc::clone(&self.context.index), Arc::clone(&self.context.logins));
+        start(config, index, logins, self.context.committer.clone()).await
     }
 
     /// Waits until a session change or message that needs no answer has passed the committer.
@@ -641,9 +653,7 @@ fn drive(mut events: impl FnMut() -> Option<u16>, ids: &mut Vec<u16>, n: usize) 
 async fn a_real_client_of_either_version_gets_every_acknowledgement_in_order() {
     const N: u32 = 500;
     let rig = Rig::new();
-    let config = ListenerConfig::new("127.0.0.1:0".parse().unwrap());
-    let shared = (Arc::clone(&rig.context.index), Arc::clone(&rig.context.logins), rig.context.committer.clone());
-    let listener = start(config, shared.0, shared.1, shared.2).await.unwrap();
+    let listener = rig.listen("127.0.0.1:0", None).await.unwrap();
     let port = listener.local_addr().port();
     let old = std::thread::spawn(move || {
         let mut options = rumqttc::MqttOptions::new("old", "127.0.0.1", port);
@@ -691,10 +701,81 @@ async fn a_real_client_of_either_version_gets_every_acknowledgement_in_order() {
 #[tokio::test]
 async fn an_address_that_others_can_reach_needs_a_login() {
     let rig = Rig::new();
-    let shared = (Arc::clone(&rig.context.index), Arc::clone(&rig.context.logins), rig.context.committer.clone());
-    let config = ListenerConfig::new("0.0.0.0:0".parse().unwrap());
-    let error = start(config, shared.0, shared.1, shared.2).await.map(drop).unwrap_err();
-    insta::assert_snapshot!(error, @"`0.0.0.0:0` can be reached from other machines and no gateway has a login; make one with `pilotline login add NAME --pilot PILOT`, or listen on 127.0.0.1");
+    let error = rig.listen("0.0.0.0:0", None).await.map(drop).unwrap_err().to_string();
+    let port = error.find(['0', '1', '2', '3', '4', '5', '6', '7', '8', '9']).unwrap() + "0.0.0.0:".len();
+    let end = port + error[port..].find('`').unwrap();
+    let error = format!("{}PORT{}", &error[..port], &error[end..]);
+    insta::assert_snapshot!(error, @"`0.0.0.0:PORT` can be reached from other machines and no gateway has a login; make one with `pilotline login add NAME --pilot PILOT`, or listen on 127.0.0.1");
+}
+
+/// Files for TLS: an authority, a certificate for this machine, and one for gateway `gw-1`.
+struct Papers {
+    authority: CertificateDer<'static>,
+    gateway: (CertificateDer<'static>, PrivateKeyDer<'static>),
+    door: TlsDoor,
+}
+
+async fn papers(dir: &Dir) -> Papers {
+    let (authority_key, server_key, gateway_key) =
+        (KeyPair::generate().unwrap(), KeyPair::generate().unwrap(), KeyPair::generate().unwrap());
+    let mut params = CertificateParams::new(Vec::new()).unwrap();
+    params.is_ca = IsCa::Ca(BasicConstraints::Unconstrained);
+    let authority = params.self_signed(&authority_key).unwrap();
+    let issuer = Issuer::new(params, authority_key);
+    let server = CertificateParams::new(vec!["localhost".to_owned()]).unwrap().signed_by(&server_key, &issuer).unwrap();
+    let mut params = CertificateParams::new(vec!["gw-1".to_owned()]).unwrap();
+    params.distinguished_name = DistinguishedName::new();
+    params.distinguished_name.push(DnType::CommonName, "gw-1");
+    let gateway = params.signed_by(&gateway_key, &issuer).unwrap();
+    let file = |name: &str, text: String| {
+        let path = dir.0.join(name);
+        std::fs::write(&path, text).unwrap();
+        path
+    };
+    let door = TlsDoor {
+        listener: TcpListener::bind("127.0.0.1:0").await.unwrap(),
+        certificate: file("server.pem", server.pem()),
+        key: file("server.key", server_key.serialize_pem()),
+        client_ca: Some(file("ca.pem", authority.pem())),
+    };
+    let key = PrivateKeyDer::try_from(gateway_key.serialize_der()).unwrap();
+    Papers { authority: authority.der().clone(), gateway: (gateway.der().clone(), key), door }
+}
+
+#[tokio::test]
+async fn a_client_certificate_stands_for_its_login() {
+    let gateway = GatewayId::parse("gw-1").unwrap();
+    let rig = Rig::with(Anonymous::Allowed, vec![Login { gateway: Some(gateway), ..certified() }]);
+    let papers = papers(&rig.dir).await;
+    let listener = rig.listen("127.0.0.1:0", Some(papers.door)).await.unwrap();
+    let mut roots = rustls::RootCertStore::empty();
+    roots.add(papers.authority).unwrap();
+    let provider = Arc::new(rustls::crypto::ring::default_provider());
+    let client = rustls::ClientConfig::builder_with_provider(provider)
+        .with_safe_default_protocol_versions()
+        .unwrap()
+        .with_root_certificates(roots)
+        .with_client_auth_cert(vec![papers.gateway.0], papers.gateway.1)
+        .unwrap();
+    let stream = tokio::net::TcpStream::connect(listener.tls_addr().unwrap()).await.unwrap();
+    let connector = tokio_rustls::TlsConnector::from(Arc::new(client));
+    let mut stream = connector.connect("localhost".try_into().unwrap(), stream).await.unwrap();
+    let bytes = [
+        connect_v5("gw", 2, &[], &[]),
+        publish_v5("pilotline/v1/p-1/gw-1", 1, 1, &message(1)),
+        publish_v5("pilotline/v1/p-1/gw-2", 1, 2, &message(2)),
+    ];
+    stream.write_all(&bytes.concat()).await.unwrap();
+    let mut answers = vec![0; 2];
+    stream.read_exact(&mut answers).await.unwrap();
+    let mut connack = vec![0; usize::from(answers[1])];
+    stream.read_exact(&mut connack).await.unwrap();
+    let mut answers = vec![0; 9];
+    stream.read_exact(&mut answers).await.unwrap();
+    assert_eq!((answers[..4].to_vec(), answers[4], answers[8]), (puback(1).to_vec(), 0x40, 0x87));
+    drop(stream);
+    listener.stop().await;
+    check(&rig.counters(), 2, 1, 0, 1);
 }
 
 proptest! {
@@ -711,7 +792,8 @@ proptest! {
                 _ => connect_v5("gw", 2, &[], &[]),
             };
             let (mut ours, theirs) = tokio::io::duplex(4096);
-            let serving = tokio::spawn(connection::serve(theirs, None, Arc::clone(&rig.context)));
+            let peer = Peer { anonymous: Anonymous::Allowed, certificate: None };
+            let serving = tokio::spawn(connection::serve(theirs, peer, Arc::clone(&rig.context)));
             ours.write_all(&connect).await.unwrap();
             drop(ours.write_all(&bytes).await); // It may be closed already.
             drop(ours);

@@ -404,3 +404,58 @@ fn answer(ack: &Ack, refused: bool, text: Option<&str>) -> Vec<u8> {
     };
     packet.unwrap_or_default()
 }
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn a_frame_is_whole_when_its_last_byte_is_there() {
+        assert_eq!(frame(&[], 100), Frame::Incomplete { needs: None });
+        assert_eq!(frame(&[0x30, 0x80], 1000), Frame::Incomplete { needs: None });
+        assert_eq!(frame(&[0x30, 3, 0], 100), Frame::Incomplete { needs: Some(5) });
+        assert_eq!(frame(&[0x30, 3, 0, 0, 0, 9], 100), Frame::Whole { body: 2..5 });
+        assert_eq!(frame(&[0x30, 0xe4, 0], 100), Frame::TooLarge { total: 103 });
+        assert_eq!(frame(&[0x30, 0xff, 0xff, 0xff, 0xff, 1], 100), Frame::Malformed);
+    }
+
+    #[test]
+    fn a_reason_that_would_make_the_packet_too_large_is_left_out() {
+        let ack = |text: &str| Ack { packet_id: 258, step: Step::Puback, verdict: Verdict::Refused(text.into()) };
+        let mut dialect = Dialect { version: Version::V5, packet_bytes_max: 20, reasons: Reasons::Wanted };
+        let mut out = Vec::new();
+        dialect.ack(&ack("why"), &mut out);
+        assert_eq!(out, [&[0x40, 10, 1, 2, 0, 6, 0x1f, 0, 3][..], b"why"].concat());
+        out.clear();
+        dialect.ack(&ack("a longer sentence"), &mut out);
+        assert_eq!(out[..5], [0x40, out[1], 1, 2, 0]);
+        assert!(out.len() <= 6);
+        dialect.version = Version::V3;
+        out.clear();
+        assert_eq!(dialect.ack(&ack("why"), &mut out), Then::GoOn);
+        assert_eq!(out, [0x40, 2, 1, 2]);
+    }
+
+    proptest! {
+        #[test]
+        fn no_bytes_make_a_parser_panic(first: u8, body in proptest::collection::vec(any::<u8>(), 0..64)) {
+            for version in [Version::V3, Version::V5] {
+                let _ = publish(first, &body, version);
+                let _ = pubrel(&body, version);
+                let _ = subscribe(&body, version);
+                let _ = unsubscribe(&body, version);
+                let _ = disconnect(&body, version);
+            }
+            let _ = topic(&body);
+            let _ = frame(&body, 100);
+        }
+
+        #[test]
+        fn no_connect_makes_a_parser_panic(level in 3u8..7, rest in proptest::collection::vec(any::<u8>(), 0..80)) {
+            let body = [&b"\0\x04MQTT"[..], &[level], &rest].concat();
+            drop(super::super::handshake::connect(&body));
+        }
+    }
+}
