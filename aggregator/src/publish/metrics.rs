@@ -333,11 +333,23 @@ fn slot_metrics(page: &mut Page, pilot: &PilotId, slot: &str, figures: &[Figure]
     }
 }
 
+/// Has the metrics linter of Prometheus read a page.
 #[cfg(test)]
-mod tests {
+pub(crate) fn check_with_promtool(page: &str) {
     use std::io::Write as _;
     use std::process::{Command, Stdio};
+    let piped = Stdio::piped;
+    let spawned =
+        Command::new("promtool").args(["check", "metrics"]).stdin(piped()).stdout(piped()).stderr(piped()).spawn();
+    // The process tier installs it and scrapes the real binary; on a bare machine there is nothing to ask.
+    let Ok(mut child) = spawned else { return };
+    child.stdin.take().unwrap().write_all(page.as_bytes()).unwrap();
+    let output = child.wait_with_output().unwrap();
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}
 
+#[cfg(test)]
+mod tests {
     use model::Reason;
     use store::Counters;
 
@@ -381,16 +393,6 @@ mod tests {
 
     #[test]
     fn promtool_finds_nothing_to_say_where_it_is_installed() {
-        let spawned = Command::new("promtool")
-            .args(["check", "metrics"])
-            .stdin(Stdio::piped())
-            .stdout(Stdio::piped())
-            .stderr(Stdio::piped())
-            .spawn();
-        // The process tier installs it and scrapes the real binary; on a bare machine there is nothing to ask.
-        let Ok(mut child) = spawned else { return };
-        child.stdin.take().unwrap().write_all(page().as_bytes()).unwrap();
-        let output = child.wait_with_output().unwrap();
-        assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+        check_with_promtool(&page());
     }
 }

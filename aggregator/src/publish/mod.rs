@@ -19,6 +19,8 @@ mod query;
 mod router;
 mod snapshot;
 mod stream;
+#[cfg(test)]
+mod tests;
 
 use std::collections::BTreeMap;
 use std::future::Future;

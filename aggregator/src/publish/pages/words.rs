@@ -242,7 +242,7 @@ fn finding_zh(rule: &str) -> Option<&'static str> {
     })
 }
 
-/// A finding's text as a sentence: capital first, full stop last.
+/// A finding's text as a sentence: capital first (unless it begins with a name), full stop last.
 fn sentence(text: &str) -> String {
     let mut chars = text.chars();
     let first = chars.next().map(|first| first.to_uppercase().to_string()).unwrap_or_default();
@@ -268,7 +268,7 @@ mod tests {
     fn a_finding_is_a_sentence_and_keeps_the_names_it_quotes() {
         let of = |rule: &str, text: &str| Finding { rule: rule.to_owned(), text: text.to_owned() };
         let item = of("missing_item", "`cost.labour` is in scope and has no data in the period");
-        assert_eq!(finding(Lang::En, &item), "Cost.labour is in scope and has no data in the period.");
+        assert_eq!(finding(Lang::En, &item), "cost.labour is in scope and has no data in the period.");
         assert_eq!(finding(Lang::Zh, &item), "范围内的成本项目缺少数据（cost.labour）。");
         assert_eq!(finding(Lang::Zh, &of("new_rule", "a text")), "A text.");
     }
