@@ -40,7 +40,7 @@ impl Feed {
                 Some(Value::from_i64(*counter))
             }
             2 => Value::from_f64((200 + step / 60 % 30) as f64 / 10.0),
-            _ => Value::from_f64(noise as f64 / 9_973.0),
+            _ => Value::from_f64(self.random() as f64 / 1e16),
         }
     }
 
@@ -126,6 +126,9 @@ fn main() -> Result<(), Box<dyn std::error::Error>> {
         .sum::<Result<usize, _>>()?;
     println!("read {n} readings at {:.0} readings/s", n as f64 / before.elapsed().as_secs_f64());
     drop(store);
+    let before = Instant::now();
+    drop(Store::open(&dir, Access::Owner)?);
+    println!("reopened in {:?}", before.elapsed());
     if named.is_none() {
         std::fs::remove_dir_all(&dir)?;
     }

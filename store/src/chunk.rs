@@ -15,8 +15,8 @@
 use std::sync::Arc;
 
 use model::{Flags, Quality, Reading, UnixMillis, Value};
-use pco::ChunkConfig;
 use pco::standalone::{simple_compress, simple_decompress};
+use pco::{ChunkConfig, DeltaSpec, ModeSpec};
 
 use crate::error::StoreError;
 use crate::wire::{Wire, put_bytes, put_int, put_len, put_runs, put_uint};
@@ -71,7 +71,9 @@ fn put_times(out: &mut Vec<u8>, readings: &[Reading]) -> Result<(), StoreError> 
     }
     out.push(TIMES_PCO);
     let times: Vec<i64> = readings.iter().map(|reading| reading.at.0).collect();
-    put_bytes(out, &simple_compress(&times, &config()).map_err(packing)?);
+    // Instants ascend at a cadence: their first differences are what packs, no other way need be tried.
+    let config = config().with_mode_spec(ModeSpec::Classic).with_delta_spec(DeltaSpec::TryConsecutive(1));
+    put_bytes(out, &simple_compress(&times, &config).map_err(packing)?);
     Ok(())
 }
 

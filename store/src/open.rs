@@ -44,6 +44,18 @@ pub struct Store {
     _lock: Option<Lock>,
 }
 
+/// A new directory is durable once its parent was synced: a power cut must not take the first commits with it.
+fn create_dir(dir: &Path) -> std::io::Result<()> {
+    if dir.exists() {
+        return Ok(());
+    }
+    std::fs::create_dir_all(dir)?;
+    match dir.canonicalize()?.parent() {
+        Some(parent) => std::fs::File::open(parent)?.sync_all(),
+        None => Ok(()),
+    }
+}
+
 /// SQLite drops what stands behind a damaged frame of a log without a word: it is told, and the log kept.
 fn tell_lost_logs(dir: &Path) {
     for name in [JOURNAL_FILE, STORE_FILE] {
