@@ -1,0 +1,273 @@
+//! The command line: every subcommand, its flags, and help that teaches.
+
+use std::net::SocketAddr;
+use std::path::PathBuf;
+
+use clap::{Args, Parser, Subcommand, ValueEnum};
+
+/// Turns what pilot factories publish over MQTT into reduction figures that a regulator can defend.
+///
+/// Start with `pilotline demo`: everything on this machine, with a simulated fleet and known truth.
+#[derive(Debug, Parser)]
+#[command(name = "pilotline", version, max_term_width = 110)]
+pub(crate) struct Cli {
+    /// How the log is written to standard error.
+    #[arg(long, value_enum, default_value_t = LogFormat::Text, global = true)]
+    pub(crate) log: LogFormat,
+    #[command(subcommand)]
+    pub(crate) command: Command,
+}
+
+/// `--log`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum LogFormat {
+    Text,
+    Json,
+}
+
+/// The subcommands, in the order in which a newcomer meets them.
+#[derive(Debug, Subcommand)]
+pub(crate) enum Command {
+    /// Everything on this machine with a simulated fleet of 12 pilots, whose true reductions are known.
+    ///
+    /// The fleet publishes its history since 2015 as real QoS 1 messages through the real MQTT door, then goes on live. The
+    /// data directory is a temporary one, removed on Ctrl-C, unless --data names another.
+    Demo(DemoArgs),
+    /// Everything on this machine for real gateways: MQTT door, store, aggregator, pages and API.
+    ///
+    /// An empty data directory and a directory with one registry file per pilot are enough:
+    ///   pilotline run --data ./data --pilots ./pilots
+    /// and a gateway publishes to the topic pilotline/v1/PILOT/GATEWAY.
+    Run(PlaceArgs),
+    /// Checks config, registry and programme files; with --data also every checksum of a store.
+    ///
+    /// Prints each mistake with file, line and what would be right; exit code 2 if there is one.
+    Check(CheckArgs),
+    /// Says of one message how it is decoded and normalized, or why it is refused.
+    ///
+    ///   pilotline explain --topic pilotline/v1/my-pilot/gw1 message.json
+    ///   mosquitto_sub … | pilotline explain --topic pilotline/v1/my-pilot/gw1 -
+    Explain(ExplainArgs),
+    /// Lists refused messages, suggests registry lines for unknown series, replays what is acceptable now.
+    Rejected(RejectedArgs),
+    /// Rebuilds every rollup and figure from readings; --verify compares bit for bit and changes nothing.
+    Recompute(RecomputeArgs),
+    /// Publishes a simulated fleet with known totals to any broker, for load and fault tests.
+    Simulate(SimulateArgs),
+    /// Logins of gateways: each bound to one pilot and optionally to one gateway.
+    #[command(subcommand)]
+    Login(LoginCommand),
+    /// Tokens of the HTTP side: API, pages, pilot metrics.
+    #[command(subcommand)]
+    Token(TokenCommand),
+    /// Makes a running server take up changed registry files; a bad file leaves the old one in force.
+    Reload(DataArgs),
+}
+
+/// Where things are. Flags override the config file, the config file overrides the defaults.
+#[derive(Debug, Clone, Default, Args)]
+pub(crate) struct PlaceArgs {
+    /// Config file (TOML).
+    #[arg(long, value_name = "FILE")]
+    pub(crate) config: Option<PathBuf>,
+    /// Data directory [default: ./pilotline-data].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) data: Option<PathBuf>,
+    /// Directory of registry files, one PILOT.toml per pilot [default: ./pilots].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) pilots: Option<PathBuf>,
+    /// Programme file [default: xinjiang-2025, built in].
+    #[arg(long, value_name = "FILE")]
+    pub(crate) programme: Option<PathBuf>,
+    /// Address of the MQTT door [default: 127.0.0.1:1883].
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) mqtt: Option<SocketAddr>,
+    /// Address of the MQTT door with TLS; needs certificate and key in the config file.
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) mqtts: Option<SocketAddr>,
+    /// Address of pages, API and metrics [default: 127.0.0.1:8080].
+    #[arg(long, value_name = "ADDR")]
+    pub(crate) http: Option<SocketAddr>,
+}
+
+/// A data directory alone.
+#[derive(Debug, Clone, Args)]
+pub(crate) struct DataArgs {
+    /// Data directory.
+    #[arg(long, value_name = "DIR", default_value = "./pilotline-data")]
+    pub(crate) data: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct DemoArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// The number that the whole fleet is made from.
+    #[arg(long, default_value_t = 2015)]
+    pub(crate) seed: u64,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct CheckArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ExplainArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// The topic it was published to.
+    #[arg(long)]
+    pub(crate) topic: String,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// The payload; `-` reads standard input.
+    #[arg(value_name = "FILE")]
+    pub(crate) file: PathBuf,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RejectedArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Only what was refused at or after this time (RFC 3339).
+    #[arg(long, value_name = "TIME")]
+    pub(crate) since: Option<String>,
+    /// Print JSON, with the bytes in base64.
+    #[arg(long)]
+    pub(crate) json: bool,
+    /// What to do with them.
+    #[arg(long, value_enum, default_value_t = RejectedAction::List)]
+    pub(crate) action: RejectedAction,
+    /// Short for --action replay.
+    #[arg(long, conflicts_with_all = ["suggest", "action"])]
+    pub(crate) replay: bool,
+    /// Short for --action suggest.
+    #[arg(long, conflicts_with = "action")]
+    pub(crate) suggest: bool,
+}
+
+/// What `rejected` does.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum RejectedAction {
+    /// Print them.
+    List,
+    /// Take what the registry accepts now, into the past hours where it belongs.
+    Replay,
+    /// Print registry lines for the series that nobody registered.
+    Suggest,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct RecomputeArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Compare with what is stored, bit for bit, and change nothing; exit code 1 on a difference.
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct SimulateArgs {
+    /// The broker or the door to publish to.
+    #[arg(long, value_name = "HOST:PORT", default_value = "127.0.0.1:1883")]
+    pub(crate) to: String,
+    /// Pilots, each with one gateway and a connection of its own.
+    #[arg(long, default_value_t = 10)]
+    pub(crate) pilots: u32,
+    /// Messages per gateway.
+    #[arg(long, default_value_t = 1_000)]
+    pub(crate) messages: u64,
+    /// MQTT protocol: 3 is 3.1.1.
+    #[arg(long, default_value_t = 5, value_parser = clap::value_parser!(u8).range(3..=5))]
+    pub(crate) protocol: u8,
+    /// Unacknowledged messages in flight per connection.
+    #[arg(long, default_value_t = 50)]
+    pub(crate) in_flight: u16,
+    /// The number that every value is made from.
+    #[arg(long, default_value_t = 1)]
+    pub(crate) seed: u64,
+    /// Write the registry files of the simulated pilots into this directory and stop.
+    #[arg(long, value_name = "DIR")]
+    pub(crate) registry: Option<PathBuf>,
+    /// Write every acknowledged message's number to this file, one line `gateway boot seq` each.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) receipts: Option<PathBuf>,
+    /// Login name; the secret is read from the file --secret-file.
+    #[arg(long, requires = "secret_file")]
+    pub(crate) login: Option<String>,
+    #[arg(long, value_name = "FILE")]
+    pub(crate) secret_file: Option<PathBuf>,
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum LoginCommand {
+    /// Adds a login and prints its secret once: user name = NAME, password = the secret.
+    Add {
+        name: String,
+        /// The pilot it speaks for, and no other.
+        #[arg(long)]
+        pilot: String,
+        /// The one gateway it speaks for; without it any gateway of the pilot.
+        #[arg(long)]
+        gateway: Option<String>,
+        /// Read a password chosen by a person from standard input instead of making a secret.
+        #[arg(long, conflicts_with = "certificate")]
+        password_stdin: bool,
+        /// No secret: the client certificate's common name.
+        #[arg(long, value_name = "COMMON NAME")]
+        certificate: Option<String>,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Lists logins, without secrets.
+    List {
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Removes a login; its connections are closed when they next authenticate.
+    Remove {
+        name: String,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+}
+
+#[derive(Debug, Subcommand)]
+pub(crate) enum TokenCommand {
+    /// Adds a token and prints it once; only its SHA-256 is kept.
+    Add {
+        name: String,
+        /// operator, programme, region:R, sector:S or pilot:ID.
+        #[arg(long)]
+        scope: String,
+        /// Last day on which it works, such as 2027-12-31 (UTC).
+        #[arg(long, value_name = "DATE")]
+        expires: Option<String>,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Lists tokens, without the tokens.
+    List {
+        #[arg(long)]
+        json: bool,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+    /// Removes a token at once.
+    Remove {
+        name: String,
+        #[command(flatten)]
+        data: DataArgs,
+    },
+}

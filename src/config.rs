@@ -1,0 +1,167 @@
+//! The config file, and where things are once flags, file and defaults are put together.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+
+use model::registry::Mistake;
+use serde::Deserialize;
+
+use crate::args::PlaceArgs;
+
+/// The file as it is written. Every key may be left out.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ConfigFile {
+    data: Option<PathBuf>,
+    pilots: Option<PathBuf>,
+    programme: Option<PathBuf>,
+    http: Option<SocketAddr>,
+    #[serde(default)]
+    door: DoorFile,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DoorFile {
+    #[serde(default)]
+    listener: ListenerFile,
+}
+
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ListenerFile {
+    mqtt: Option<SocketAddr>,
+    tls: Option<TlsFile>,
+}
+
+/// `[door.listener.tls]`.
+#[derive(Debug, Clone, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(crate) struct TlsFile {
+    /// Where the door with TLS listens; `--mqtts` overrides it.
+    pub(crate) address: Option<SocketAddr>,
+    pub(crate) certificate: PathBuf,
+    pub(crate) key: PathBuf,
+    /// Certificates signed by this authority log gateways in by their common name.
+    pub(crate) client_ca: Option<PathBuf>,
+}
+
+/// Where things are.
+#[derive(Debug, Clone)]
+pub(crate) struct Config {
+    pub(crate) data: PathBuf,
+    pub(crate) pilots: PathBuf,
+    pub(crate) programme: Option<PathBuf>,
+    pub(crate) mqtt: SocketAddr,
+    pub(crate) http: SocketAddr,
+    /// The door with TLS and its files.
+    pub(crate) tls: Option<(SocketAddr, TlsFile)>,
+    /// Whether an address was chosen by flag or file: a default may move to the next free port, a choice may not.
+    pub(crate) chosen: Chosen,
+}
+
+/// Which addresses a person chose.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) struct Chosen {
+    pub(crate) mqtt: Origin,
+    pub(crate) http: Origin,
+}
+
+/// Where an address comes from.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Origin {
+    /// A default of a server: what others are told to connect to, so it must not move.
+    Default,
+    /// A default of the demo: the next free port is as good.
+    MayMove,
+    /// A flag or the config file.
+    Person,
+}
+
+const DEFAULT_MQTT: ([u8; 4], u16) = ([127, 0, 0, 1], 1883);
+const DEFAULT_HTTP: ([u8; 4], u16) = ([127, 0, 0, 1], 8080);
+
+impl Config {
+    /// Flags over file over defaults.
+    ///
+    /// # Errors
+    /// Every mistake of the file, with its line.
+    pub(crate) fn load(place: &PlaceArgs) -> Result<Config, Vec<Mistake>> {
+        let file = match &place.config {
+            None => ConfigFile::default(),
+            Some(path) => read(path)?,
+        };
+        let mqtt = place.mqtt.or(file.door.listener.mqtt);
+        let http = place.http.or(file.http);
+        let tls = tls(place, file.door.listener.tls)?;
+        let origin = |address: Option<SocketAddr>| if address.is_some() { Origin::Person } else { Origin::Default };
+        Ok(Config {
+            data: place.data.clone().or(file.data).unwrap_or_else(|| "./pilotline-data".into()),
+            pilots: place.pilots.clone().or(file.pilots).unwrap_or_else(|| "./pilots".into()),
+            programme: place.programme.clone().or(file.programme),
+            mqtt: mqtt.unwrap_or_else(|| DEFAULT_MQTT.into()),
+            http: http.unwrap_or_else(|| DEFAULT_HTTP.into()),
+            tls,
+            chosen: Chosen { mqtt: origin(mqtt), http: origin(http) },
+        })
+    }
+}
+
+fn tls(place: &PlaceArgs, file: Option<TlsFile>) -> Result<Option<(SocketAddr, TlsFile)>, Vec<Mistake>> {
+    let name = place.config.as_deref().unwrap_or(Path::new("command line")).display().to_string();
+    let mistake = |text: &str| Err(vec![Mistake { file: name.clone(), line: 0, text: text.to_owned() }]);
+    match (place.mqtts, file) {
+        (None, None) => Ok(None),
+        (Some(_), None) => mistake(
+            "--mqtts needs a config file with `[door.listener.tls]` that names `certificate` and `key` (PEM files)",
+        ),
+        (flag, Some(file)) => match flag.or(file.address) {
+            None => mistake("`[door.listener.tls]` needs `address`, such as \"0.0.0.0:8883\", or the flag --mqtts"),
+            Some(address) => Ok(Some((address, file))),
+        },
+    }
+}
+
+fn read(path: &Path) -> Result<ConfigFile, Vec<Mistake>> {
+    let file = path.display().to_string();
+    let text = std::fs::read_to_string(path)
+        .map_err(|error| vec![Mistake { file: file.clone(), line: 0, text: format!("cannot be read: {error}") }])?;
+    parse(&file, &text)
+}
+
+fn parse(file: &str, text: &str) -> Result<ConfigFile, Vec<Mistake>> {
+    toml::from_str(text).map_err(|error: toml::de::Error| {
+        let line = error.span().map_or(0, |span| text[..span.start].matches('\n').count() + 1);
+        vec![Mistake { file: file.to_owned(), line, text: error.message().to_owned() }]
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_typo_names_its_line_and_the_keys_that_exist() {
+        let mistakes = parse("c.toml", "data = \"d\"\nhtpp = \"127.0.0.1:1\"\n").unwrap_err();
+        assert_eq!(
+            mistakes[0].to_string(),
+            "c.toml:2: unknown field `htpp`, expected one of `data`, `pilots`, `programme`, `http`, `door`"
+        );
+    }
+
+    #[test]
+    fn flags_win_over_defaults_and_are_known_as_chosen() {
+        let place = PlaceArgs { http: Some(([127, 0, 0, 1], 9).into()), ..PlaceArgs::default() };
+        let config = Config::load(&place).unwrap();
+        assert_eq!(config.http.port(), 9);
+        assert_eq!(config.chosen, Chosen { mqtt: Origin::Default, http: Origin::Person });
+        assert_eq!(config.mqtt.to_string(), "127.0.0.1:1883");
+    }
+
+    #[test]
+    fn tls_without_its_files_says_what_is_missing() {
+        let place = PlaceArgs { mqtts: Some(([127, 0, 0, 1], 8883).into()), ..PlaceArgs::default() };
+        let mistakes = Config::load(&place).unwrap_err();
+        assert!(mistakes[0].text.contains("[door.listener.tls]"), "{}", mistakes[0]);
+    }
+}

@@ -1,0 +1,73 @@
+//! Reads registry and programme files from disk; the crates that parse them do no I/O.
+
+use std::path::Path;
+use std::sync::Arc;
+
+use model::registry::{Mistake, Registry, assemble, check_against};
+use model::{Pilot, Programme};
+use seeds::factors::Factors;
+
+use crate::config::Config;
+
+/// What the files say, checked as a whole.
+pub(crate) struct Loaded {
+    pub(crate) registry: Registry,
+    pub(crate) programme: Arc<Programme>,
+    pub(crate) factors: Arc<Factors>,
+}
+
+/// Reads programme and registry.
+///
+/// # Errors
+/// Every mistake of every file.
+pub(crate) fn load(config: &Config) -> Result<Loaded, Vec<Mistake>> {
+    let programme = programme(config.programme.as_deref())?;
+    let factors = Factors::builtin();
+    let registry = registry(&config.pilots, &programme, &factors)?;
+    Ok(Loaded { registry, programme: Arc::new(programme), factors: Arc::new(factors) })
+}
+
+/// Reads every `*.toml` of a directory as one pilot's file.
+///
+/// # Errors
+/// Every mistake of every file, in order of file name and line.
+pub(crate) fn registry(dir: &Path, programme: &Programme, factors: &Factors) -> Result<Registry, Vec<Mistake>> {
+    let texts = texts(dir).map_err(|mistake| vec![mistake])?;
+    let (registry, mut mistakes) = assemble(texts);
+    let of_pilot = |pilot: &Arc<Pilot>| {
+        let mut mistakes = check_against(pilot, programme);
+        mistakes.extend(factors.check(pilot));
+        mistakes
+    };
+    mistakes.extend(registry.pilots.values().flat_map(of_pilot));
+    if mistakes.is_empty() { Ok(registry) } else { Err(mistakes) }
+}
+
+/// The built-in programme, or the one of a file.
+fn programme(file: Option<&Path>) -> Result<Programme, Vec<Mistake>> {
+    let Some(path) = file else { return Ok(seeds::programme::builtin()) };
+    let text = read(path).map_err(|mistake| vec![mistake])?;
+    seeds::programme::parse(&path.display().to_string(), &text)
+}
+
+fn texts(dir: &Path) -> Result<Vec<(String, String)>, Mistake> {
+    let unreadable = |error: std::io::Error| {
+        let text =
+            format!("cannot be read: {error}; name the directory that holds one PILOT.toml per pilot with --pilots");
+        Mistake { file: dir.display().to_string(), line: 0, text }
+    };
+    let mut paths = Vec::new();
+    for entry in std::fs::read_dir(dir).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        if path.extension().is_some_and(|extension| extension == "toml") {
+            paths.push(path);
+        }
+    }
+    paths.sort();
+    paths.iter().map(|path| Ok((path.display().to_string(), read(path)?))).collect()
+}
+
+fn read(path: &Path) -> Result<String, Mistake> {
+    let file = path.display().to_string();
+    std::fs::read_to_string(path).map_err(|error| Mistake { file, line: 0, text: format!("cannot be read: {error}") })
+}

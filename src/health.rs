@@ -1,0 +1,65 @@
+//! What the pages and metrics ask the doors and the journal: are they open, and how much is in them.
+
+use std::net::SocketAddr;
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+use aggregator::publish::{CommitTimes, Door, Health, OpsSnapshot, Site};
+use ingest::commit::{COMMIT_MICROS_BOUNDS, CommitterHandle, DoorState};
+use store::Store;
+
+/// Puts the closures that look at this process into the site.
+pub(crate) fn watch(site: &mut Site, committer: &CommitterHandle, doors: Vec<(&'static str, SocketAddr)>, data: &Path) {
+    let handle = committer.clone();
+    site.health = Arc::new(move || health(&handle, &doors));
+    let (handle, store, data) = (committer.clone(), Arc::clone(&site.store), data.to_owned());
+    site.ops = Arc::new(move || ops(&handle, &store, &data));
+}
+
+fn health(committer: &CommitterHandle, doors: &[(&'static str, SocketAddr)]) -> Health {
+    let door = |(name, address): &(&str, SocketAddr)| Door {
+        name: (*name).to_owned(),
+        address: address.to_string(),
+        trouble: None,
+    };
+    let state = committer.state();
+    let journal_trouble =
+        (state == DoorState::Poisoned).then(|| "a commit failed; nothing more is acknowledged".to_owned());
+    Health { doors: doors.iter().map(door).collect(), disk_full: state == DoorState::DiskFull, journal_trouble }
+}
+
+fn ops(committer: &CommitterHandle, store: &Store, data: &Path) -> OpsSnapshot {
+    let metrics = committer.metrics();
+    // In flight is read first: what is committed in between counts in both for one scrape, never in neither.
+    let in_flight = metrics.in_flight();
+    OpsSnapshot {
+        counters: store.counters(),
+        in_flight,
+        commit_times: commit_times(committer),
+        fsync_errors: metrics.fsync_errors(),
+        journal_bytes: journal_files(data)
+            .iter()
+            .map(|path| std::fs::metadata(path).map_or(0, |file| file.len()))
+            .sum(),
+        disk_free_bytes: fs4::available_space(data).unwrap_or(0),
+        disk_full: committer.state() == DoorState::DiskFull,
+        config_hash: String::new(),
+    }
+}
+
+fn journal_files(data: &Path) -> [PathBuf; 2] {
+    [data.join("journal.sqlite"), data.join("journal.sqlite-wal")]
+}
+
+/// The committer's counts per bucket, as Prometheus wants them: at or below each bound.
+fn commit_times(committer: &CommitterHandle) -> CommitTimes {
+    let metrics = committer.metrics();
+    let counts = metrics.commit_buckets();
+    let mut below = 0;
+    let bounded = COMMIT_MICROS_BOUNDS.iter().zip(counts).map(|(micros, n)| {
+        below += n;
+        (*micros as f64 / 1e6, below)
+    });
+    let buckets = bounded.collect();
+    CommitTimes { buckets, count: counts.iter().sum(), sum_seconds: metrics.commit_duration().as_secs_f64() }
+}

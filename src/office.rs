@@ -1,0 +1,263 @@
+//! The parts of a server that commands act on: store, registry in force, committer, aggregator. The running server has one;
+//! a command that finds no server opens one for itself, so that there is one way to do each thing.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use aggregator::{Aggregator, AggregatorGuard};
+use anyhow::Context;
+use ingest::auth::Logins;
+use ingest::commit::{Committer, CommitterHandle};
+use ingest::index::{CurrentIndex, Index};
+use model::registry::InForce;
+use model::{Programme, UnixMillis};
+use seeds::factors::Factors;
+use serde_json::{Value, json};
+use store::{Access, RejectionRow, SettleGuard, Store};
+
+use crate::config::Config;
+use crate::control::{Request, ask};
+use crate::files::{self, Loaded};
+use crate::{Failure, access};
+
+/// How long a command waits until the store holds what it asks about.
+const PATIENCE: Duration = Duration::from_secs(600);
+/// Rejections read at a time: their bytes may be a mebibyte each.
+const REJECTIONS_PAGE: usize = 100;
+
+/// See the module's comment.
+pub(crate) struct Office {
+    pub(crate) store: Arc<Store>,
+    pub(crate) registry: Arc<InForce>,
+    pub(crate) index: Arc<CurrentIndex>,
+    pub(crate) logins: Arc<Logins>,
+    pub(crate) committer: CommitterHandle,
+    pub(crate) aggregator: Arc<Aggregator>,
+    pub(crate) programme: Arc<Programme>,
+    factors: Arc<Factors>,
+    pilots: PathBuf,
+}
+
+/// The threads behind an office.
+pub(crate) struct Threads {
+    committer: Committer,
+    settling: SettleGuard,
+    following: AggregatorGuard,
+}
+
+impl Threads {
+    /// Stops them in the order in which data flows: committer, settling, aggregator.
+    pub(crate) fn stop(self) {
+        self.committer.stop();
+        drop(self.settling);
+        drop(self.following);
+    }
+}
+
+impl Office {
+    /// Opens the data directory as its owner and starts the threads.
+    ///
+    /// # Errors
+    /// If the directory is in use or cannot be opened.
+    pub(crate) fn open(config: &Config, loaded: Loaded) -> anyhow::Result<(Arc<Office>, Threads)> {
+        let store = Store::open(&config.data, Access::Owner).context("failed to open the store")?;
+        let registry = Arc::new(InForce::new(loaded.registry));
+        let index = Arc::new(CurrentIndex::new(Index::new(registry.get(), Arc::clone(&store))));
+        let logins = Arc::new(Logins::load(&store).context("failed to read the logins")?);
+        let committer = Committer::start(&store).context("failed to start the committer")?;
+        let settling = store.start_settling();
+        let (programme, factors) = (loaded.programme, loaded.factors);
+        let aggregator =
+            Aggregator::new(Arc::clone(&store), Arc::clone(&registry), Arc::clone(&programme), Arc::clone(&factors));
+        aggregator.registry_changed().context("failed to take up the registry")?;
+        let following = aggregator.start();
+        let handle = committer.handle();
+        let pilots = config.pilots.clone();
+        let office =
+            Office { store, registry, index, logins, committer: handle, aggregator, programme, factors, pilots };
+        office.adopt()?;
+        Ok((Arc::new(office), Threads { committer, settling, following }))
+    }
+
+    /// Does what a command asks.
+    pub(crate) fn execute(&self, request: Request) -> Result<Value, Failure> {
+        if let Some(done) = access::apply(&self.store, &request) {
+            let done = done.context("failed to change the store")?;
+            self.logins.reload(&self.store).context("failed to read the logins")?;
+            return Ok(done);
+        }
+        match request {
+            Request::Reload => self.reload(),
+            Request::Rejected { since } => self.rejected(since.as_deref()),
+            Request::Suggest => Ok(Value::String(self.suggest())),
+            Request::Replay => Ok(self.replay()?),
+            Request::Recompute => {
+                self.settled()?;
+                self.aggregator.recompute().context("failed to recompute")?;
+                Ok(json!({}))
+            }
+            Request::Verify => {
+                self.figured()?;
+                let differences = self.aggregator.verify(&|_share| {}).context("failed to verify")?;
+                Ok(serde_json::to_value(differences).context("failed to print JSON")?)
+            }
+            Request::PutLogin(_)
+            | Request::RemoveLogin(_)
+            | Request::Logins
+            | Request::PutToken(_)
+            | Request::RemoveToken(_)
+            | Request::Tokens => Err(anyhow::anyhow!("a request about access came past its handler").into()),
+        }
+    }
+
+    /// Takes up changed registry files; a bad one leaves the old registry in force.
+    pub(crate) fn reload(&self) -> Result<Value, Failure> {
+        let registry = match files::registry(&self.pilots, &self.programme, &self.factors) {
+            Ok(registry) => registry,
+            Err(mistakes) => {
+                tracing::error!(n_mistakes = mistakes.len(), first = %mistakes[0], "registry not taken up");
+                return Err(mistakes.into());
+            }
+        };
+        let n_pilots = registry.pilots.len();
+        self.registry.replace(registry);
+        self.index.replace(Index::new(self.registry.get(), Arc::clone(&self.store)));
+        self.adopt()?;
+        self.aggregator.registry_changed().context("failed to take up the registry")?;
+        tracing::info!(n_pilots, "registry taken up");
+        Ok(json!({ "pilots": n_pilots }))
+    }
+
+    /// Commits the readings of series that were unregistered and now are not.
+    fn adopt(&self) -> anyhow::Result<()> {
+        self.settled()?;
+        let index = self.index.get();
+        for pilot in self.registry.get().pilots.keys() {
+            for batch in
+                ingest::replay::adopt(pilot, &index, &self.store).context("failed to read unregistered series")?
+            {
+                let batch = batch.context("failed to read unregistered series")?;
+                self.committer
+                    .submit_blocking(batch)
+                    .context("failed to commit readings of newly registered series")?;
+            }
+        }
+        Ok(())
+    }
+
+    fn rejected(&self, since: Option<&str>) -> Result<Value, Failure> {
+        let since = since.map_or(Ok(UnixMillis(0)), UnixMillis::parse).context("--since")?;
+        self.settled()?;
+        let mut rows = Vec::new();
+        self.each_rejection(since, |row| {
+            rows.push(serde_json::to_value(&row).context("failed to print JSON")?);
+            Ok(())
+        })?;
+        Ok(Value::Array(rows))
+    }
+
+    fn each_rejection(
+        &self,
+        since: UnixMillis,
+        mut look: impl FnMut(RejectionRow) -> anyhow::Result<()>,
+    ) -> anyhow::Result<()> {
+        let mut after = 0;
+        loop {
+            let page = self.store.rejections(since, after, REJECTIONS_PAGE).context("failed to read rejections")?;
+            let Some(last) = page.last() else { return Ok(()) };
+            after = last.id;
+            page.into_iter().try_for_each(&mut look)?;
+        }
+    }
+
+    fn suggest(&self) -> String {
+        let registry = self.registry.get();
+        registry.pilots.keys().map(|pilot| ingest::explain::suggest(pilot, &self.store)).collect()
+    }
+
+    /// Replays every kept rejection; what is acceptable now is committed where it belongs.
+    fn replay(&self) -> anyhow::Result<Value> {
+        self.settled()?;
+        let index = self.index.get();
+        let (mut looked_at, mut taken) = (0u64, 0u64);
+        self.each_rejection(UnixMillis(0), |row| {
+            if row.replayed || !row.has_bytes {
+                return Ok(());
+            }
+            looked_at += 1;
+            if let Some(batch) = ingest::replay::replay(&row, &index) {
+                self.committer.submit_blocking(batch).context("failed to commit a replayed message")?;
+                taken += 1;
+            }
+            Ok(())
+        })?;
+        self.settled()?;
+        Ok(json!({ "looked_at": looked_at, "taken": taken }))
+    }
+
+    /// Waits until everything acknowledged is settled.
+    fn settled(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.store.wait_settled(self.store.last_commit(), PATIENCE),
+            "settling did not come to its end within {} s",
+            PATIENCE.as_secs()
+        );
+        Ok(())
+    }
+
+    /// Waits until everything acknowledged is in rollups and figures.
+    fn figured(&self) -> anyhow::Result<()> {
+        anyhow::ensure!(
+            self.aggregator.wait_figured(self.store.last_commit(), PATIENCE),
+            "figures did not catch up within {} s",
+            PATIENCE.as_secs()
+        );
+        Ok(())
+    }
+}
+
+/// Asks the server that owns the data directory; if none runs, opens the directory for this one request.
+///
+/// # Errors
+/// What the request came to, or why nobody could take it.
+pub(crate) fn ask_or_open(config: &Config, request: Request) -> Result<Value, Failure> {
+    if let Some(answer) = ask(&config.data, &request)? {
+        return answer.into_result();
+    }
+    let (office, threads) = Office::open(config, files::load(config)?)?;
+    let done = office.execute(request);
+    drop(office);
+    threads.stop();
+    done
+}
+
+/// A directory for a store that is thrown away.
+pub(crate) struct TempStore(PathBuf);
+
+impl TempStore {
+    /// A fresh directory under the system's temporary one, for this user only.
+    ///
+    /// # Errors
+    /// If it cannot be made.
+    pub(crate) fn make() -> std::io::Result<TempStore> {
+        use std::os::unix::fs::DirBuilderExt;
+        let unique = format!("pilotline-{}-{}", std::process::id(), model::clock::now().0);
+        let path = std::env::temp_dir().join(unique);
+        std::fs::DirBuilder::new().mode(0o700).create(&path)?;
+        Ok(TempStore(path))
+    }
+
+    /// Where it is.
+    pub(crate) fn path(&self) -> &Path {
+        &self.0
+    }
+}
+
+impl Drop for TempStore {
+    fn drop(&mut self) {
+        if let Err(error) = std::fs::remove_dir_all(&self.0) {
+            tracing::warn!(dir = %self.0.display(), %error, "temporary data not removed");
+        }
+    }
+}

@@ -1,0 +1,12 @@
+//! Drives the real binary with real clients. `cargo xtask test` installs what these tests need and runs them; plain
+//! `cargo test` leaves this target out (see `Cargo.toml`).
+
+mod bad_input;
+mod clients;
+mod commands;
+mod demo;
+mod harness;
+mod kill;
+mod order;
+mod plant;
+mod publisher;
