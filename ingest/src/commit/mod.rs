@@ -171,8 +171,9 @@ impl Committer {
             deadline: Mutex::new(None),
         });
         let handle = CommitterHandle { shared: Arc::clone(&shared) };
-        let unsettled = VecDeque::new();
-        let writer = Writer { store: Arc::clone(store), journal, judge, shared, unsettled, expired_at: now };
+        let store = Arc::clone(store);
+        let (unsettled, n_unsettled) = (VecDeque::new(), 0);
+        let writer = Writer { store, journal, judge, shared, unsettled, n_unsettled, expired_at: now };
         let thread = std::thread::Builder::new().name("committer".to_owned()).spawn(move || writer.run());
         Ok(Committer { handle, thread: thread.map_err(CommitError::Thread)? })
     }
@@ -288,6 +289,7 @@ struct Writer {
     shared: Arc<Shared>,
     /// Readings of each commit that is not known to be settled.
     unsettled: VecDeque<(CommitNo, u64)>,
+    n_unsettled: u64,
     expired_at: UnixMillis,
 }
 
@@ -352,6 +354,7 @@ impl Writer {
                     metrics.committed(began.elapsed());
                     self.shared.set_state(DoorState::Open);
                     self.unsettled.push_back((number, batch.readings.len() as u64));
+                    self.n_unsettled += batch.readings.len() as u64;
                     return Ok(number);
                 }
                 Err(error) => {
@@ -405,12 +408,11 @@ impl Writer {
     fn wait_for_settling(&mut self) {
         loop {
             let settled = self.store.settled_through();
-            while self.unsettled.front().is_some_and(|(number, _)| *number <= settled) {
-                self.unsettled.pop_front();
+            while let Some((_, n_readings)) = self.unsettled.pop_front_if(|(number, _)| *number <= settled) {
+                self.n_unsettled -= n_readings;
             }
-            let n_unsettled: u64 = self.unsettled.iter().map(|(_, n)| n).sum();
             let Some(&(oldest, _)) = self.unsettled.front() else { return };
-            if n_unsettled <= UNSETTLED_READINGS_MAX || self.shared.is_past_deadline() {
+            if self.n_unsettled <= UNSETTLED_READINGS_MAX || self.shared.is_past_deadline() {
                 return;
             }
             self.store.wait_settled(oldest, DISK_FULL_PAUSE);
