@@ -129,7 +129,7 @@ impl Store {
     pub fn open(dir: &Path, access: Access) -> Result<Arc<Store>, StoreError> {
         let (lock, writer, committing) = match access {
             Access::Owner => {
-                std::fs::create_dir_all(dir).map_err(|source| StoreError::CreateDir { dir: dir.to_owned(), source })?;
+                create_dir(dir).map_err(|source| StoreError::CreateDir { dir: dir.to_owned(), source })?;
                 let lock = Lock::take(dir)?;
                 tell_lost_logs(dir);
                 let committing = journal_writer(dir)?;
