@@ -58,7 +58,7 @@ fn grouped(whole: &str) -> String {
     }
     let mut out = String::with_capacity(whole.len() + whole.len());
     for (index, digit) in whole.chars().enumerate() {
-        if index > 0 && (whole.len() - index) % 3 == 0 {
+        if index > 0 && (whole.len() - index).is_multiple_of(3) {
             out.push('\u{202f}');
         }
         out.push(digit);
@@ -118,7 +118,7 @@ mod tests {
             (12_345.6, "12\u{202f}346"),
             (0.4123, "0.4123"),
             (0.00412, "0.004120"),
-            (3.14159, "3.142"),
+            (2.34567, "2.346"),
             (0.0, "0"),
         ] {
             assert_eq!(amount(value), text, "{value}");

@@ -83,7 +83,7 @@ impl Rows {
     fn flush(&mut self) -> Result<(), Gone> {
         let chunk = Bytes::from(std::mem::take(&mut self.buffer));
         // The receiver is dropped with the connection; there is nobody to tell.
-        self.sender.blocking_send(Ok(chunk)).map_err(|_| Gone)
+        self.sender.blocking_send(Ok(chunk)).map_err(|_unsent| Gone)
     }
 
     fn finish(&mut self) -> Result<(), Gone> {

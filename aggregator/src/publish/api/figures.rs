@@ -44,7 +44,7 @@ pub(crate) async fn figures(
     let Some(scope) = scope else {
         wait_figured(&served.site).await?;
         let scopes = visible_scopes(&served.site, &viewer, &registry);
-        return all_scopes(&served.site, scopes, indicator, period, limit, offset, &params).await;
+        return all_scopes(&served.site, scopes, Wanted { indicator, period, limit, offset }, &params).await;
     };
     if !is_known(&scope, &served.site, &registry) || !viewer.sees_scope(&scope, &registry) {
         return Err(Problem::not_found("scope", NO_SCOPE));
@@ -85,23 +85,33 @@ fn visible_scopes(site: &Site, viewer: &Viewer, registry: &Registry) -> Vec<Scop
     scopes
 }
 
-/// Figures of many scopes, read and sent one scope at a time. They carry no ETag: it would mean to make them twice.
-async fn all_scopes(
-    site: &Arc<Site>,
-    scopes: Vec<Scope>,
+/// Which figures of each scope, and which part of the list.
+struct Wanted {
     indicator: Option<Indicator>,
     period: Option<Period>,
     limit: Option<usize>,
     offset: usize,
+}
+
+impl Wanted {
+    fn query(&self, scope: Scope) -> FigureQuery {
+        FigureQuery { scope: Some(scope), indicator: self.indicator.clone(), period: self.period }
+    }
+}
+
+/// Figures of many scopes, read and sent one scope at a time. They carry no ETag: it would mean to make them twice.
+async fn all_scopes(
+    site: &Arc<Site>,
+    scopes: Vec<Scope>,
+    wanted: Wanted,
     params: &Params,
 ) -> Result<Response, Problem> {
-    let now = clock::now();
-    let query = move |scope| FigureQuery { scope: Some(scope), indicator: indicator.clone(), period };
-    let Some(limit) = limit else {
+    let (now, offset) = (clock::now(), wanted.offset);
+    let Some(limit) = wanted.limit else {
         let site = Arc::clone(site);
         return Ok(stream::answer(Form::Json, move |rows| {
             for scope in scopes {
-                for figure in site.aggregator.figures(&query(scope), now)? {
+                for figure in site.aggregator.figures(&wanted.query(scope), now)? {
                     rows.json(&figure)?;
                 }
             }
@@ -111,7 +121,7 @@ async fn all_scopes(
     let page = blocking(site, move |site| {
         let (mut skip, mut page) = (offset, Vec::new());
         for scope in scopes {
-            let figures = site.aggregator.figures(&query(scope), now)?;
+            let figures = site.aggregator.figures(&wanted.query(scope), now)?;
             let skipped = skip.min(figures.len());
             skip -= skipped;
             page.extend(figures.into_iter().skip(skipped));

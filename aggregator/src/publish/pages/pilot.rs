@@ -1,7 +1,9 @@
 //! The pilot page: what each indicator came to, how it got there, and how far the data carry it.
 
+use jiff::civil::Date;
 use maud::{Markup, html};
-use model::{Figure, Period, PeriodKind, Scope, Standing};
+use model::period::MonthNo;
+use model::{Figure, Indicator, Period, PeriodKind, Scope, Standing};
 use seeds::fleet::{TrueReduction, Truth};
 
 use super::programme::standing;
@@ -113,6 +115,7 @@ fn panel_section(view: &PilotView, panel: &Panel, lang: Lang, scale: &Scale) -> 
             }
             (per_unit(figure, lang))
             (svg::bullet(lang, scale, figure, &panel.stages))
+            (stage_list(figure, lang))
             (svg::trend(lang, &label, &trend))
             (svg::coverage(lang, span, &panel.monthly))
             (findings(figure, lang))
@@ -135,14 +138,45 @@ fn told(view: &PilotView, panel: &Panel) -> Vec<TrueReduction> {
     truths.filter(|truth| truth.indicator == panel.indicator).cloned().collect()
 }
 
-/// What one unit of output took, now and in the baseline.
+/// What one unit of output took, now and in the baseline; for defects the share of pieces.
 fn per_unit(figure: &Figure, lang: Lang) -> Markup {
     let (Some(now), Some(then)) = (figure.per_unit, figure.per_unit_baseline) else { return html! {} };
     let unit = words::unit(lang, &figure.unit);
+    let (is_share, what) = match figure.indicator {
+        Indicator::DefectRate => (true, lang.of("of inspected pieces", "（占受检件）").to_owned()),
+        Indicator::ProductionCycle => (false, format!("{unit}{}", lang.of(" per order", "/单"))),
+        Indicator::OperatingCost
+        | Indicator::EnergyIntensity
+        | Indicator::EnergyIntensityEquivalent
+        | Indicator::CycleTime
+        | Indicator::PollutantIntensity(_) => (false, format!("{unit}{}", lang.of(" per unit of output", "/单位产出"))),
+    };
+    let number = |value: f64| if is_share { lang.percent(value) } else { number::amount(value) };
     html! {
         p class="per-unit" {
-            span class="num" { (number::amount(now)) } " " (unit) " " (lang.of("per unit of output; baseline ", "/单位产出；基准期 "))
-            span class="num" { (number::amount(then)) }
+            span class="num" { (number(now)) } " " (what) (lang.of("; baseline ", "；基准期 "))
+            span class="num" { (number(then)) }
+        }
+    }
+}
+
+/// Where the figure stands against each stage; past a stage's day, what is not achieved is missed.
+fn stage_list(figure: &Figure, lang: Lang) -> Markup {
+    let last_day = MonthNo(figure.period.last_month().0 + 1).first_day().yesterday().ok();
+    let is_over = |by: &str| by.parse::<Date>().is_ok_and(|due| last_day.is_some_and(|day| due <= day));
+    html! {
+        @if !figure.stages.is_empty() && reduction_of(figure).is_some() {
+            ul class="stages" {
+                @for stage in &figure.stages {
+                    li {
+                        (svg::symbol(Some(stage.standing)))
+                        span { (lang.of("Stage ", "")) (stage.by.get(..4).unwrap_or(&stage.by)) (lang.of("", "年阶段")) ", "
+                            span class="num" { (lang.percent_short(stage.target)) } ": "
+                            (words::standing(lang, stage.standing))
+                            @if is_over(&stage.by) && stage.standing != Standing::Achieved { (lang.of(", missed", "，未达标")) } }
+                    }
+                }
+            }
         }
     }
 }
