@@ -3,17 +3,18 @@
 //! Invariant: nothing here is idempotent by itself; it runs in the one transaction that moves `settled`, so that it
 //! happens once or not at all.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use model::UnixMillis;
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use crate::api::{CommitNo, Counters, HeldChange, SessionChange};
+use crate::api::{CommitNo, Counters, HeldChange, Session, SessionChange};
 use crate::error::{StoreError, reading, writing};
 use crate::rejection::{self, REJECTION_BYTES_MAX};
 use crate::replay::{STATE_PLACE, State};
 use crate::row::Parts;
 use crate::schema::sql;
 use crate::seal::{seal, seal_value, unseal};
-use crate::sequence;
 
 /// CONTRACT section 3: duplicates are recognised among the last 2^20 messages.
 pub(crate) const HASHES_MAX: usize = 1 << 20;
@@ -36,9 +37,54 @@ pub(crate) struct Ending {
     pub(crate) chain: u64,
     pub(crate) counters: Counters,
     pub(crate) hashes: Vec<u128>,
-    /// In order of commit, their orders and entries taken out.
+    /// What a round makes of each session: none if it is removed.
+    pub(crate) sessions: BTreeMap<String, Option<Session>>,
+    pub(crate) held: HeldChanges,
+    /// In order of commit, those with rejections or replays, and only these in them.
     pub(crate) parts: Vec<Parts>,
     pub(crate) damaged: Vec<DamagedRow>,
+}
+
+/// What a round makes of the held packet ids: a QoS 2 message that came and went leaves nothing.
+#[derive(Default)]
+pub(crate) struct HeldChanges {
+    /// Clients whose ids before the round are all released.
+    released: BTreeSet<String>,
+    /// The hash held at the end, or none.
+    changed: BTreeMap<(String, u16), Option<u128>>,
+}
+
+impl HeldChanges {
+    fn take(&mut self, change: HeldChange) {
+        match change {
+            HeldChange::Hold { client_id, packet_id, hash } => {
+                self.changed.insert((client_id, packet_id), Some(hash));
+            }
+            HeldChange::Release { client_id, packet_id } => {
+                self.changed.insert((client_id, packet_id), None);
+            }
+            HeldChange::ReleaseAll { client_id } => {
+                self.changed.retain(|(client, _), _| *client != client_id);
+                self.released.insert(client_id);
+            }
+        }
+    }
+}
+
+impl Ending {
+    /// Takes up the sessions, held ids, rejections and replays of one commit.
+    pub(crate) fn take(&mut self, mut parts: Parts) {
+        for change in parts.sessions.drain(..) {
+            match change {
+                SessionChange::Put(session) => self.sessions.insert(session.client_id.clone(), Some(session)),
+                SessionChange::Remove { client_id } => self.sessions.insert(client_id, None),
+            };
+        }
+        parts.held.drain(..).for_each(|change| self.held.take(change));
+        if !parts.rejections.is_empty() || !parts.replayed.is_empty() {
+            self.parts.push(parts);
+        }
+    }
 }
 
 /// Writes it all and answers the counters of all time.
@@ -53,10 +99,9 @@ pub(crate) fn write(tx: &Transaction<'_>, ending: &Ending) -> Result<Counters, S
         for replayed in &parts.replayed {
             rejection::replay(tx, replayed, &mut counters)?;
         }
-        parts.sessions.iter().try_for_each(|change| write_session(tx, change))?;
-        parts.held.iter().try_for_each(|change| write_held(tx, change))?;
-        sequence::write(tx, ending.through, &parts.sequences)?;
     }
+    ending.sessions.iter().try_for_each(|(client_id, session)| write_session(tx, client_id, session.as_ref()))?;
+    write_held(tx, &ending.held)?;
     write_hashes(tx, &ending.hashes)?;
     ending.damaged.iter().try_for_each(|damaged| set_aside(tx, damaged))?;
     let state =
@@ -71,20 +116,19 @@ pub(crate) fn session_place(client_id: &str) -> String {
     format!("session/{client_id}")
 }
 
-fn write_session(tx: &Transaction<'_>, change: &SessionChange) -> Result<(), StoreError> {
-    let failed = writing("a session");
-    match change {
-        SessionChange::Put(session) => {
-            let blob = seal_value(&session_place(&session.client_id), session)?;
+fn write_session(tx: &Transaction<'_>, client_id: &str, session: Option<&Session>) -> Result<(), StoreError> {
+    match session {
+        Some(session) => {
+            let blob = seal_value(&session_place(client_id), session)?;
             tx.prepare_cached("INSERT OR REPLACE INTO session(client_id, blob) VALUES (?1, ?2)")
-                .and_then(|mut statement| statement.execute(params![session.client_id, blob]))
+                .and_then(|mut statement| statement.execute(params![client_id, blob]))
         }
-        SessionChange::Remove { client_id } => tx
+        None => tx
             .prepare_cached("DELETE FROM session WHERE client_id = ?1")
             .and_then(|mut statement| statement.execute([client_id])),
     }
     .map(drop)
-    .map_err(failed)
+    .map_err(writing("a session"))
 }
 
 /// The place of a held packet id's blob.
@@ -92,23 +136,27 @@ pub(crate) fn held_place(client_id: &str, packet_id: u16) -> String {
     format!("held/{client_id}/{packet_id}")
 }
 
-fn write_held(tx: &Transaction<'_>, change: &HeldChange) -> Result<(), StoreError> {
+fn write_held(tx: &Transaction<'_>, held: &HeldChanges) -> Result<(), StoreError> {
     let failed = writing("a held packet id");
-    match change {
-        HeldChange::Hold { client_id, packet_id, hash } => {
-            let blob = seal(&held_place(client_id, *packet_id), &hash.to_le_bytes());
-            tx.prepare_cached("INSERT OR REPLACE INTO held(client_id, packet_id, blob) VALUES (?1, ?2, ?3)")
-                .and_then(|mut statement| statement.execute(params![client_id, packet_id, blob]))
-        }
-        HeldChange::Release { client_id, packet_id } => tx
-            .prepare_cached("DELETE FROM held WHERE client_id = ?1 AND packet_id = ?2")
-            .and_then(|mut statement| statement.execute(params![client_id, packet_id])),
-        HeldChange::ReleaseAll { client_id } => tx
-            .prepare_cached("DELETE FROM held WHERE client_id = ?1")
-            .and_then(|mut statement| statement.execute([client_id])),
+    for client_id in &held.released {
+        tx.prepare_cached("DELETE FROM held WHERE client_id = ?1")
+            .and_then(|mut statement| statement.execute([client_id]))
+            .map_err(&failed)?;
     }
-    .map(drop)
-    .map_err(failed)
+    for ((client_id, packet_id), hash) in &held.changed {
+        match hash {
+            Some(hash) => {
+                let blob = seal(&held_place(client_id, *packet_id), &hash.to_le_bytes());
+                tx.prepare_cached("INSERT OR REPLACE INTO held(client_id, packet_id, blob) VALUES (?1, ?2, ?3)")
+                    .and_then(|mut statement| statement.execute(params![client_id, packet_id, blob]))
+            }
+            None => tx
+                .prepare_cached("DELETE FROM held WHERE client_id = ?1 AND packet_id = ?2")
+                .and_then(|mut statement| statement.execute(params![client_id, packet_id])),
+        }
+        .map_err(&failed)?;
+    }
+    Ok(())
 }
 
 fn hashes_place(id: i64) -> String {
@@ -184,6 +232,28 @@ fn set_aside(tx: &Transaction<'_>, damaged: &DamagedRow) -> Result<(), StoreErro
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_came_and_went_within_a_round_leaves_nothing() {
+        let dir = TempDir::new();
+        let mut conn = store_writer(dir.path()).unwrap();
+        let client_id = || "c".to_owned();
+        let mut rounds = [HeldChanges::default(), HeldChanges::default(), HeldChanges::default()];
+        rounds[0].take(HeldChange::Hold { client_id: client_id(), packet_id: 1, hash: 1 });
+        rounds[0].take(HeldChange::Hold { client_id: client_id(), packet_id: 2, hash: 2 });
+        rounds[0].take(HeldChange::Release { client_id: client_id(), packet_id: 2 });
+        rounds[1].take(HeldChange::Hold { client_id: client_id(), packet_id: 3, hash: 3 });
+        rounds[1].take(HeldChange::ReleaseAll { client_id: client_id() });
+        rounds[1].take(HeldChange::Hold { client_id: client_id(), packet_id: 4, hash: 4 });
+        rounds[2].take(HeldChange::Release { client_id: client_id(), packet_id: 4 });
+        let held = rounds.map(|changes| {
+            let tx = conn.transaction().unwrap();
+            write_held(&tx, &changes).unwrap();
+            tx.commit().unwrap();
+            crate::read::held(&conn).unwrap().into_keys().map(|(_, packet_id)| packet_id).collect::<Vec<_>>()
+        });
+        assert_eq!(held, [vec![1], vec![4], vec![]]);
+    }
     use crate::schema::store_writer;
     use crate::tests::TempDir;
 

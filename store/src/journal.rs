@@ -82,6 +82,7 @@ impl Journal {
         if self.store.is_poisoned.load(Ordering::Acquire) {
             return Err(StoreError::Poisoned);
         }
+        self.store.progress.throttle();
         let (entries, next_series) = {
             let mut catalogue = self.store.catalogue.write().unwrap_or_else(std::sync::PoisonError::into_inner);
             (catalogue.take_pending(), catalogue.next())

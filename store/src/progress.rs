@@ -14,6 +14,11 @@ use crate::api::{CommitNo, Counters};
 
 /// The tail is settled when it holds this many readings: 24 bytes each while a round runs, 48 MB.
 pub(crate) const TAIL_READINGS_MAX: u64 = 2_000_000;
+/// Commits wait for settling beyond this many bytes of unsettled rows: a flood of refused messages then slows down (their
+/// PUBACKs are late) instead of filling the disk. Readings alone reach [`TAIL_READINGS_MAX`] long before.
+const TAIL_BYTES_MAX: u64 = 1 << 30;
+/// How long one commit waits for that at most: a stop must not wait longer.
+const THROTTLE: Duration = Duration::from_secs(1);
 /// Above this many readings in the tail the store is under load: settling waits for larger, cheaper rounds.
 const LOAD_READINGS: u64 = 50_000;
 /// How old the oldest commit of the tail gets when idle, and under load.
@@ -46,6 +51,7 @@ pub(crate) struct Shared {
     pub(crate) last: u64,
     pub(crate) settled: u64,
     tail_readings: u64,
+    tail_bytes: u64,
     pub(crate) settled_counters: Counters,
     tail_counters: Counters,
     /// The commit that a waiting request wants settled.
@@ -81,6 +87,7 @@ impl Shared {
         }
         if row.commit > self.settled {
             self.tail_readings += row.n_readings;
+            self.tail_bytes += row.n_bytes;
             self.tail_counters.add(counters);
         }
         self.rows.push_back(row);
@@ -97,8 +104,10 @@ impl Shared {
     /// A round is in the store: everything through `settled`, whose counters were `of_round`; the totals are now `totals`.
     pub(crate) fn settled(&mut self, settled: u64, of_round: &Counters, totals: Counters) {
         let of_rows = |row: &&TailRow| row.commit > self.settled && row.commit <= settled;
-        let n_readings: u64 = self.rows.iter().filter(of_rows).map(|row| row.n_readings).sum();
-        self.tail_readings = self.tail_readings.saturating_sub(n_readings);
+        for row in self.rows.iter().filter(of_rows) {
+            self.tail_readings = self.tail_readings.saturating_sub(row.n_readings);
+            self.tail_bytes = self.tail_bytes.saturating_sub(row.n_bytes);
+        }
         subtract(&mut self.tail_counters, of_round);
         self.settled_counters = totals;
         self.settled = settled;
@@ -118,13 +127,17 @@ impl Shared {
         self.times.get(first).map(|(_, at)| *at)
     }
 
+    fn is_full(&self) -> bool {
+        self.tail_readings >= TAIL_READINGS_MAX || self.tail_bytes >= TAIL_BYTES_MAX / 8
+    }
+
     /// What the settler does at `now`.
     pub(crate) fn due(&self, now: Instant) -> Due {
         let first = self.rows.partition_point(|row| row.commit <= self.settled);
         match (self.rows.get(first), self.is_settling) {
             (_, Settler::Stopping) => Due::Stop,
             (None, Settler::None | Settler::Running) => Due::Idle,
-            (Some(_), _) if self.wanted > self.settled || self.tail_readings >= TAIL_READINGS_MAX => Due::Now,
+            (Some(_), _) if self.wanted > self.settled || self.is_full() => Due::Now,
             (Some(oldest), Settler::None | Settler::Running) => {
                 let patience = if self.tail_readings > LOAD_READINGS { LOAD } else { IDLE };
                 let left = patience.saturating_sub(now.saturating_duration_since(oldest.since));
@@ -181,6 +194,14 @@ impl Progress {
         let waited = self.settled_more.wait_timeout_while(shared, timeout, |shared| shared.settled <= seen);
         let (shared, _) = waited.unwrap_or_else(PoisonError::into_inner);
         shared.settled
+    }
+
+    /// Waits a moment if the settler is far behind.
+    pub(crate) fn throttle(&self) {
+        let shared = self.lock();
+        let is_behind =
+            |shared: &mut Shared| shared.tail_bytes > TAIL_BYTES_MAX && shared.is_settling == Settler::Running;
+        drop(self.settled_more.wait_timeout_while(shared, THROTTLE, is_behind));
     }
 
     /// Waits until the settler has something to do.

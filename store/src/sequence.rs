@@ -12,7 +12,6 @@ use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
 use crate::api::CommitNo;
 use crate::error::{StoreError, reading, writing};
-use crate::row::SequenceGroup;
 use crate::schema::sql;
 use crate::seal::{seal_value, unseal_value};
 
@@ -41,7 +40,8 @@ pub(crate) fn add(ranges: &mut Vec<(u64, u64)>, seq: u64) {
     }
 }
 
-type Key = (PilotId, GatewayId, u64);
+/// Pilot, gateway, boot.
+pub(crate) type Key = (PilotId, GatewayId, u64);
 
 fn place(pilot: &str, gateway: &str, boot: i64) -> String {
     format!("sequence/{pilot}/{gateway}/{boot}")
@@ -65,18 +65,18 @@ pub(crate) fn read_all(conn: &Connection) -> Result<BTreeMap<Key, Vec<(u64, u64)
     Ok(all)
 }
 
-/// Adds what a round holds.
-pub(crate) fn write(tx: &Transaction<'_>, through: CommitNo, groups: &[SequenceGroup]) -> Result<(), StoreError> {
+/// Adds what a round holds; again, it has no effect.
+pub(crate) fn write(tx: &Transaction<'_>, through: CommitNo, groups: &[(&Key, &Vec<u64>)]) -> Result<(), StoreError> {
     let failed = writing("sequences");
-    for group in groups {
-        let (pilot, gateway, boot) = (group.pilot.as_str(), group.gateway.as_str(), group.boot.cast_signed());
+    for ((pilot, gateway, boot), seqs) in groups {
+        let (pilot, gateway, boot) = (pilot.as_str(), gateway.as_str(), boot.cast_signed());
         let place = place(pilot, gateway, boot);
         let blob: Option<Vec<u8>> = tx
             .prepare_cached("SELECT blob FROM sequence WHERE pilot = ?1 AND gateway = ?2 AND boot = ?3")
             .and_then(|mut statement| statement.query_row(params![pilot, gateway, boot], |row| row.get(0)).optional())
             .map_err(&failed)?;
         let mut ranges = blob.map_or(Ok(Vec::new()), |blob| unseal_value(&place, &blob))?;
-        group.seqs.iter().for_each(|seq| add(&mut ranges, *seq));
+        seqs.iter().for_each(|seq| add(&mut ranges, *seq));
         let blob = seal_value(&place, &ranges)?;
         tx.prepare_cached(
             "INSERT OR REPLACE INTO sequence(pilot, gateway, boot, last_commit, blob) VALUES (?1, ?2, ?3, ?4, ?5)",

@@ -22,7 +22,7 @@ use std::time::Duration;
 use model::{OrderEvent, PilotId, Reading, SeriesId, UnixMillis};
 use rusqlite::{Connection, Transaction, params};
 
-use crate::api::CommitNo;
+use crate::api::{CatalogueEntry, CommitNo};
 use crate::chunk;
 use crate::error::{StoreError, reading, writing};
 use crate::finish::{self, DamagedRow, Ending};
@@ -33,16 +33,17 @@ use crate::progress::{Due, Settler, TAIL_READINGS_MAX};
 use crate::read::{self, StoredPart};
 use crate::rejection;
 use crate::replay::{Found, each_row};
-use crate::row::{self, Parts, Points};
+use crate::row::{self, Points};
 use crate::schema::{JOURNAL_FILE, checkpointer, journal_reader, sql, store_reader};
 use crate::seal::seal;
+use crate::sequence;
 use crate::writer::{Checkpoint, checkpoint, wal_bytes};
 
 /// A round stops at the row that reaches this: see [`TAIL_READINGS_MAX`].
 const ROUND_READINGS: usize = usize_of(TAIL_READINGS_MAX);
 /// A round stops at this many bytes of rows, so that large rejections do not fill the memory.
 const ROUND_BYTES: usize = 96 << 20;
-/// A round stops at this many rejections and session changes: its last transaction holds them all, at some 20 µs each.
+/// A round stops at this many rejections: its last transaction holds them all, at some 20 µs each.
 const ROUND_ENDINGS: usize = 2_000;
 /// Series in one transaction: some 20 ms.
 const SLICE_SERIES: usize = 500;
@@ -118,7 +119,8 @@ impl Workbench {
 struct Round {
     points: Points,
     orders: Vec<(PilotId, OrderEvent)>,
-    entries: Vec<crate::api::CatalogueEntry>,
+    entries: Vec<CatalogueEntry>,
+    sequences: BTreeMap<sequence::Key, Vec<u64>>,
     ending: Ending,
     n_bytes: usize,
     n_endings: usize,
@@ -160,14 +162,11 @@ impl Round {
         self.ending.counters.add(&parts.counters);
         self.orders.append(&mut parts.orders);
         self.entries.append(&mut parts.entries);
-        self.n_endings += parts.rejections.len()
-            + parts.sessions.len()
-            + parts.held.len()
-            + parts.sequences.len()
-            + parts.replayed.len();
-        if parts != (Parts { next_series: parts.next_series, counters: parts.counters.clone(), ..Parts::default() }) {
-            self.ending.parts.push(parts);
+        self.n_endings += parts.rejections.len() + parts.replayed.len();
+        for group in parts.sequences.drain(..) {
+            self.sequences.entry((group.pilot, group.gateway, group.boot)).or_default().extend(group.seqs);
         }
+        self.ending.take(parts);
         Ok(())
     }
 
@@ -451,6 +450,10 @@ impl Store {
         self.settle_readings(bench, &round)?;
         for orders in round.orders.chunks(SLICE_ORDERS) {
             bench.write(self, |tx| order::write(tx, orders))?;
+        }
+        let sequences: Vec<_> = round.sequences.iter().collect();
+        for groups in sequences.chunks(SLICE_SERIES) {
+            bench.write(self, |tx| sequence::write(tx, round.ending.through, groups))?;
         }
         let ending = &round.ending;
         let (counters, kept) = bench.write(self, |tx| Ok((finish::write(tx, ending)?, rejection::kept_bytes(tx)?)))?;
