@@ -113,6 +113,11 @@ impl Shared {
         self.settled = settled;
     }
 
+    /// What is settled, what is committed, and how many readings lie between.
+    pub(crate) fn waiting(&self) -> (u64, u64, u64) {
+        (self.settled, self.last, self.tail_readings)
+    }
+
     pub(crate) fn counters(&self) -> Counters {
         let mut counters = self.settled_counters.clone();
         counters.add(&self.tail_counters);

@@ -295,6 +295,11 @@ pub(crate) struct Points {
 }
 
 impl Points {
+    /// Room for exactly this many, so that a large round does not take twice its size by growing.
+    pub(crate) fn with_room(n: usize) -> Points {
+        Points { rows: Vec::with_capacity(n), ids: Vec::new() }
+    }
+
     pub(crate) fn len(&self) -> usize {
         self.rows.len()
     }

@@ -41,6 +41,8 @@ use crate::writer::{Checkpoint, checkpoint, wal_bytes};
 
 /// A round stops at the row that reaches this: see [`TAIL_READINGS_MAX`].
 const ROUND_READINGS: usize = usize_of(TAIL_READINGS_MAX);
+/// Room beyond that for the row that reaches it: a commit of a hundred full messages.
+const ROUND_ROOM: usize = 200_000;
 /// A round stops at this many bytes of rows, so that large rejections do not fill the memory.
 const ROUND_BYTES: usize = 96 << 20;
 /// A round stops at this many rejections: its last transaction holds them all, at some 20 µs each.
@@ -128,8 +130,9 @@ struct Round {
 
 impl Round {
     /// Reads rows after `after` up to `last` until the round is full.
-    fn read(journal: &Connection, after: CommitNo, last: CommitNo) -> Result<Round, StoreError> {
-        let mut round = Round::default();
+    fn read(journal: &Connection, after: CommitNo, last: CommitNo, expected: u64) -> Result<Round, StoreError> {
+        let n_expected = usize::try_from(expected).unwrap_or(ROUND_READINGS).min(ROUND_READINGS + ROUND_ROOM);
+        let mut round = Round { points: Points::with_room(n_expected), ..Round::default() };
         round.ending.through = after;
         each_row(journal, after, |found| {
             // A row may be visible a moment before its committer counted it: it belongs to the next round.
@@ -437,7 +440,8 @@ impl Store {
     }
 
     fn round(&self, bench: &mut Workbench) -> Result<(), StoreError> {
-        let mut round = Round::read(&bench.journal, self.settled_through(), self.last_commit())?;
+        let (settled, last, n_waiting) = self.progress.lock().waiting();
+        let mut round = Round::read(&bench.journal, CommitNo(settled), CommitNo(last), n_waiting)?;
         if round.ending.through == self.settled_through() {
             // Commits that were counted but whose rows are gone: they can only have been lost on disk.
             let text = format!("no row after commit {} up to {}", round.ending.through.0, self.last_commit().0);
