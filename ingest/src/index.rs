@@ -9,6 +9,7 @@
 //!   (two connections that reach the bound at once are held apart by a lock).
 
 use std::collections::{BTreeMap, HashMap, HashSet};
+use std::str::Chars;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
 use model::registry::Ignore;
@@ -245,29 +246,30 @@ impl SentUnit {
 
 /// Whether `text` fits `pattern`, where `*` stands for any text (also `/`) and `?` for one character.
 fn glob(pattern: &str, text: &str) -> bool {
-    let (pattern, text): (Vec<char>, Vec<char>) = (pattern.chars().collect(), text.chars().collect());
-    let (mut p, mut t) = (0, 0);
-    // Where the last `*` stood and how far into the text it reaches: on a mismatch it takes one character more.
-    let mut star: Option<(usize, usize)> = None;
-    while t < text.len() {
-        match pattern.get(p) {
-            Some('*') => {
-                star = Some((p, t));
-                p += 1;
+    let (mut pattern_left, mut text_left) = (pattern.chars(), text.chars());
+    // What follows the last `*`, and the text that it has not taken: on a mismatch it takes one character more.
+    let mut star: Option<(Chars<'_>, Chars<'_>)> = None;
+    loop {
+        let mut pattern_next = pattern_left.clone();
+        match (pattern_next.next(), text_left.clone().next()) {
+            (Some('*'), _) => {
+                star = Some((pattern_next.clone(), text_left.clone()));
+                pattern_left = pattern_next;
             }
-            Some(&c) if c == '?' || c == text[t] => {
-                p += 1;
-                t += 1;
+            (None, None) => return true,
+            (Some(wanted), Some(found)) if wanted == '?' || wanted == found => {
+                pattern_left = pattern_next;
+                text_left.next();
             }
-            Some(_) | None => {
-                let Some((at, reach)) = star else { return false };
-                star = Some((at, reach + 1));
-                p = at + 1;
-                t = reach + 1;
+            (Some(_) | None, _) => {
+                let Some((after, taken)) = &mut star else { return false };
+                if taken.next().is_none() {
+                    return false;
+                }
+                (pattern_left, text_left) = (after.clone(), taken.clone());
             }
         }
     }
-    pattern[p..].iter().all(|&c| c == '*')
 }
 
 /// The index in force, shared by the doors; replaced whole on reload.

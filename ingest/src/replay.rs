@@ -151,19 +151,25 @@ fn count(refusals: &[Refusal], row: &RejectionRow, batch: &mut Batch) {
 
 /// Readings that came while their series was unregistered, checked and converted as on arrival, for the series that the
 /// registry declares now. They were counted when they came; what fails is counted as refused. What stands already in the
-/// registered series is left out, so that this may run at every reload.
+/// registered series is left out, and a series that was taken whole is marked in the store, so that this may run at every
+/// start and reload: nothing is read or counted twice unless the declaration has changed.
+///
+/// Each batch has to be committed before the next one is asked for: the mark is written when a series has no more.
 ///
 /// # Errors
-/// None while it is set up; each batch may fail on reading.
+/// On reading the marks; each batch may fail on reading too.
 pub fn adopt<'a>(
     pilot: &PilotId,
     index: &'a Index,
     store: &'a Store,
 ) -> Result<impl Iterator<Item = Result<Batch, StoreError>> + use<'a>, StoreError> {
-    let entries = store.catalogue_of(pilot).into_iter();
-    let pilot = index.pilot(pilot.as_str());
-    let adoptions = entries.filter_map(move |entry| Adoption::of(entry, pilot?, store));
-    Ok(adoptions.flatten())
+    let mut adoptions = Vec::new();
+    if let Some(known) = index.pilot(pilot.as_str()) {
+        for entry in store.catalogue_of(pilot) {
+            adoptions.extend(Adoption::of(entry, known, store)?);
+        }
+    }
+    Ok(adoptions.into_iter().flatten())
 }
 
 /// One unregistered series on its way into a registered one.
@@ -178,23 +184,45 @@ struct Adoption<'a> {
     rest: Option<(UnixMillis, UnixMillis)>,
     /// Read and not yet given out, latest first.
     waiting: Vec<Reading>,
-    failed: Option<StoreError>,
+    /// What is written once all is taken: the declaration and the span. None when it is, or after an error.
+    mark: Option<String>,
+}
+
+/// The place of an unregistered series' mark in the store.
+fn mark_place(series: SeriesId) -> String {
+    format!("adopted/{}", series.0)
+}
+
+fn set_mark(store: &Store, series: SeriesId, mark: &str) -> Result<(), StoreError> {
+    store.write(|tx| tx.put_meta(&mark_place(series), mark.as_bytes()))
 }
 
 impl<'a> Adoption<'a> {
-    fn of(entry: CatalogueEntry, pilot: &'a PilotIndex, store: &'a Store) -> Option<Adoption<'a>> {
-        let Registration::Unregistered { unit } = entry.registration else { return None };
-        let key = entry.key;
-        let slot = pilot.slot(&key.asset, &key.name)?;
-        let target = pilot.resolve(slot, key.product.as_deref())?;
-        // A pilot at the bound of its series keeps the readings where they are.
-        let into = pilot.number(&target, key.product.as_deref(), store).ok()?;
-        let (rest, failed) = match store.span(entry.id) {
-            Ok(rest) => (rest, None),
-            Err(error) => (None, Some(error)),
+    /// None if there is nothing to take.
+    fn of(entry: CatalogueEntry, pilot: &'a PilotIndex, store: &'a Store) -> Result<Option<Adoption<'a>>, StoreError> {
+        let Registration::Unregistered { unit } = entry.registration else { return Ok(None) };
+        let (key, marked) = (entry.key, store.meta(&mark_place(entry.id))?.unwrap_or_default());
+        let slot = pilot.slot(&key.asset, &key.name);
+        let Some(target) = slot.and_then(|slot| pilot.resolve(slot, key.product.as_deref())) else {
+            // From now on readings come here again, so that what was taken is not all.
+            if !marked.is_empty() {
+                set_mark(store, entry.id, "")?;
+            }
+            return Ok(None);
         };
-        let unit = unit.map(|unit| unit.to_string());
-        Some(Adoption { from: entry.id, key, unit, into, pilot, store, rest, waiting: Vec::new(), failed })
+        // A pilot at the bound of its series keeps the readings where they are.
+        let Ok(into) = pilot.number(&target, key.product.as_deref(), store) else { return Ok(None) };
+        let Some((first, last)) = store.span(entry.id)? else { return Ok(None) };
+        let (series, earliest) = (target.series, pilot.pilot().earliest);
+        let declared =
+            format!("{} {:?} {} {:?} {}", series.quantity, series.kind, series.unit, series.plausible, earliest.0);
+        let mark = format!("{} {declared} {}-{}", into.0, first.0, last.0);
+        if marked == mark.as_bytes() {
+            return Ok(None);
+        }
+        let (unit, rest) = (unit.map(|unit| unit.to_string()), Some((first, last)));
+        let from = entry.id;
+        Ok(Some(Adoption { from, key, unit, into, pilot, store, rest, waiting: Vec::new(), mark: Some(mark) }))
     }
 
     /// Reads the next span that holds anything; what the registered series holds already is left out.
@@ -234,11 +262,11 @@ impl<'a> Adoption<'a> {
     }
 
     fn batch(&mut self) -> Result<Option<Batch>, StoreError> {
-        if let Some(error) = self.failed.take() {
-            return Err(error);
-        }
         self.fill()?;
         if self.waiting.is_empty() {
+            if let Some(mark) = self.mark.take() {
+                set_mark(self.store, self.from, &mark)?;
+            }
             return Ok(None);
         }
         let mut batch = Batch::default();
@@ -260,7 +288,7 @@ impl Iterator for Adoption<'_> {
         let batch = self.batch();
         if batch.is_err() {
             // Ends here: a series that cannot be read is told once.
-            self.rest = None;
+            (self.rest, self.mark) = (None, None);
             self.waiting.clear();
         }
         batch.transpose()
