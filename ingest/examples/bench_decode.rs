@@ -16,8 +16,8 @@ use model::{Registry, UnixMillis};
 use store::{Access, Store};
 
 const N_VALUES: usize = 20;
-const ROUNDS: usize = 7;
-const REPEATS: usize = 20_000;
+const ROUNDS: usize = 4_000;
+const REPEATS: usize = 25;
 
 fn main() -> Result<(), Box<dyn Error>> {
     let dir = std::env::temp_dir().join(format!("pilotline-bench-decode-{}", std::process::id()));
@@ -48,7 +48,7 @@ fn measure(store: &Arc<Store>) -> Result<(), Box<dyn Error>> {
     Ok(())
 }
 
-/// Microseconds per call in the fastest round: the others were disturbed.
+/// Microseconds per call in the fastest round. A round is far shorter than a time slice, so that some are undisturbed.
 fn fastest(mut work: impl FnMut() -> usize) -> f64 {
     let mut best = f64::INFINITY;
     for _ in 0..ROUNDS {

@@ -34,6 +34,7 @@ impl Identity {
 
 /// One message as it came.
 #[derive(Debug, Clone)]
+#[allow(clippy::struct_excessive_bools, reason = "the two flags of a PUBLISH packet, as they came")]
 pub struct Observation {
     pub topic: String,
     pub payload: Bytes,

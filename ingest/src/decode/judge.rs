@@ -66,10 +66,7 @@ pub(super) fn reading(fields: Fields<'_, 8>) -> Result<Decoded<'_>, Refused> {
 /// An order event.
 pub(super) fn order(fields: Fields<'_, 7>) -> Result<DecodedOrder<'_>, Refused> {
     let Fields { sent: [order, product, event, at, quantity, good, defective], strays } = fields;
-    let place = match &order {
-        Sent::Text(order) => Some(order.clone()),
-        _ => None,
-    };
+    let place = if let Sent::Text(order) = &order { Some(order.clone()) } else { None };
     let is_timed = !matches!(at, Sent::Absent);
     let judged = || {
         known_keys("an order event", &ORDER, &strays)?;
@@ -111,18 +108,15 @@ fn bad(field: &str, sent: &Sent<'_>, wanted: &str) -> Verdict {
 }
 
 fn text<'a>(sent: Sent<'a>, field: &str) -> Result<Option<Cow<'a, str>>, Verdict> {
-    match sent {
-        Sent::Text(text) => Ok(Some(text)),
-        Sent::Absent => Ok(None),
-        other => Err(bad(field, &other, "send a string or leave it out")),
+    match sent.into_text() {
+        Ok(text) => Ok(Some(text)),
+        Err(Sent::Absent) => Ok(None),
+        Err(other) => Err(bad(field, &other, "send a string or leave it out")),
     }
 }
 
 fn required<'a>(sent: Sent<'a>, field: &str) -> Result<Cow<'a, str>, Verdict> {
-    match sent {
-        Sent::Text(text) => Ok(text),
-        other => Err(bad(field, &other, "send a string")),
-    }
+    sent.into_text().map_err(|other| bad(field, &other, "send a string"))
 }
 
 fn unit_text(sent: Sent<'_>) -> Result<Option<Cow<'_, str>>, Verdict> {
@@ -139,10 +133,10 @@ fn unit_text(sent: Sent<'_>) -> Result<Option<Cow<'_, str>>, Verdict> {
 }
 
 fn quality_word(sent: Sent<'_>) -> Result<Quality, Verdict> {
-    let word = match sent {
-        Sent::Absent => return Ok(Quality::Good),
-        Sent::Text(word) => word,
-        other => return Err(bad("quality", &other, "send \"good\", \"uncertain\" or \"bad\"")),
+    let word = match sent.into_text() {
+        Ok(word) => word,
+        Err(Sent::Absent) => return Ok(Quality::Good),
+        Err(other) => return Err(bad("quality", &other, "send \"good\", \"uncertain\" or \"bad\"")),
     };
     Quality::parse(&word).ok_or_else(|| {
         (Reason::BadField, format!("`quality` is {}; send \"good\", \"uncertain\" or \"bad\"", shown(&word)))
@@ -151,10 +145,7 @@ fn quality_word(sent: Sent<'_>) -> Result<Quality, Verdict> {
 
 fn event_word(sent: Sent<'_>) -> Result<OrderEventKind, Verdict> {
     const WANTED: &str = "send \"released\", \"started\", \"completed\" or \"cancelled\"";
-    let word = match sent {
-        Sent::Text(word) => word,
-        other => return Err(bad("event", &other, WANTED)),
-    };
+    let word = sent.into_text().map_err(|other| bad("event", &other, WANTED))?;
     OrderEventKind::parse(&word).ok_or_else(|| (Reason::BadField, format!("`event` is {}; {WANTED}", shown(&word))))
 }
 

@@ -28,7 +28,12 @@ pub(super) enum Sent<'a> {
     Object,
 }
 
-impl Sent<'_> {
+impl<'a> Sent<'a> {
+    /// The text, if it is one.
+    pub(super) fn into_text(self) -> Result<Cow<'a, str>, Sent<'a>> {
+        if let Sent::Text(text) = self { Ok(text) } else { Err(self) }
+    }
+
     /// What it is, in a sentence.
     pub(super) fn kind(&self) -> &'static str {
         match self {
