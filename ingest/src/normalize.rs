@@ -202,18 +202,18 @@ impl<'a> Opened<'a> {
     /// Judges every reading, then every order event, and gives the accepted ones their series' number.
     pub(crate) fn judge_each(self, mut sink: impl FnMut(RefusedPart, Judged)) {
         let Opened { message: Message { readings, orders, .. }, checker, index, .. } = self;
-        // The parts are counted in u32; their number is capped at 10,000.
-        for (place, decoded) in (0u32..).zip(readings) {
+        // The parts are counted in u32; their number is capped at 10,000. They are lent, not moved: they are large.
+        for (place, decoded) in (0u32..).zip(&readings) {
             let judged = match decoded {
                 Ok(decoded) => checker.judge(decoded, index.store()),
-                Err(refused) => Judged::Refused(refused),
+                Err(refused) => Judged::Refused(refused.clone()),
             };
             sink(RefusedPart::Reading(place), judged);
         }
-        for (place, decoded) in (0u32..).zip(orders) {
-            let judged = match decoded.and_then(|decoded| checker.order(&decoded)) {
-                Ok(event) => Judged::Order(event),
-                Err(refused) => Judged::Refused(refused),
+        for (place, decoded) in (0u32..).zip(&orders) {
+            let judged = match decoded {
+                Ok(decoded) => checker.order(decoded).map_or_else(Judged::Refused, Judged::Order),
+                Err(refused) => Judged::Refused(refused.clone()),
             };
             sink(RefusedPart::Order(place), judged);
         }

@@ -4,6 +4,7 @@
 //! order of the contract), so that the order of the fields in the text does not matter.
 
 use std::borrow::Cow;
+use std::mem::take;
 
 use model::{OrderEventKind, Quality, Reason, UnixMillis, Value};
 
@@ -39,22 +40,14 @@ pub(super) fn message(top: TopFields<'_>) -> Result<Message<'_>, Undecodable> {
 }
 
 /// A reading.
-pub(super) fn reading(fields: Fields<'_, 8>) -> Result<Decoded<'_>, Refused> {
-    let Fields { sent: [asset, name, product, value, unit, at, quality, id], strays } = fields;
-    let place = match (&asset, &name) {
-        (Sent::Text(asset), Sent::Text(name)) => Some((asset.clone(), name.clone())),
+pub(super) fn reading<'a>(fields: &mut Fields<'a, 8>) -> Result<Decoded<'a>, Refused> {
+    let is_timed = !matches!(fields.sent[5], Sent::Absent);
+    // Kept before judging takes the names out; it allocates only for names with escapes.
+    let place = match &fields.sent {
+        [Sent::Text(asset), Sent::Text(name), ..] => Some((asset.clone(), name.clone())),
         _ => None,
     };
-    let is_timed = !matches!(at, Sent::Absent);
-    let judged = || {
-        known_keys("a reading", &READING, &strays)?;
-        let (asset, name) = (required(asset, "asset")?, required(name, "name")?);
-        let (product, id) = (text(product, "product")?, text(id, "id")?);
-        let (unit, at, quality) = (unit_text(unit)?, instant(&at)?, quality_word(quality)?);
-        let value = value_of(&value, quality)?;
-        Ok(Decoded { asset, name, product, id, unit, at, quality, value })
-    };
-    judged().map_err(|(reason, detail): Verdict| {
+    reading_verdict(fields).map_err(|(reason, detail)| {
         let detail = match place {
             Some((asset, name)) => format!("asset {}, name {}: {detail}", shown(&asset), shown(&name)),
             None => detail,
@@ -63,25 +56,36 @@ pub(super) fn reading(fields: Fields<'_, 8>) -> Result<Decoded<'_>, Refused> {
     })
 }
 
+fn reading_verdict<'a>(fields: &mut Fields<'a, 8>) -> Result<Decoded<'a>, Verdict> {
+    let Fields { sent: [asset, name, product, value, unit, at, quality, id], strays } = fields;
+    known_keys("a reading", &READING, strays)?;
+    let (asset, name) = (required(take(asset), "asset")?, required(take(name), "name")?);
+    let (product, id) = (text(take(product), "product")?, text(take(id), "id")?);
+    let (unit, at, quality) = (unit_text(take(unit))?, instant(at)?, quality_word(take(quality))?);
+    let value = value_of(value, quality)?;
+    Ok(Decoded { asset, name, product, id, unit, at, quality, value })
+}
+
 /// An order event.
-pub(super) fn order(fields: Fields<'_, 7>) -> Result<DecodedOrder<'_>, Refused> {
-    let Fields { sent: [order, product, event, at, quantity, good, defective], strays } = fields;
-    let place = if let Sent::Text(order) = &order { Some(order.clone()) } else { None };
-    let is_timed = !matches!(at, Sent::Absent);
-    let judged = || {
-        known_keys("an order event", &ORDER, &strays)?;
-        let order = required(order, "order")?;
-        let (product, event, at) = (text(product, "product")?, event_word(event)?, instant(&at)?);
-        let (quantity, good) = (pieces(&quantity, "quantity")?, pieces(&good, "good")?);
-        Ok(DecodedOrder { order, product, event, at, quantity, good, defective: pieces(&defective, "defective")? })
-    };
-    judged().map_err(|(reason, detail): Verdict| {
+pub(super) fn order<'a>(fields: &mut Fields<'a, 7>) -> Result<DecodedOrder<'a>, Refused> {
+    let is_timed = !matches!(fields.sent[3], Sent::Absent);
+    let place = if let Sent::Text(order) = &fields.sent[0] { Some(order.clone()) } else { None };
+    order_verdict(fields).map_err(|(reason, detail)| {
         let detail = match place {
             Some(order) => format!("order {}: {detail}", shown(&order)),
             None => detail,
         };
         Refused { reason, detail, is_timed }
     })
+}
+
+fn order_verdict<'a>(fields: &mut Fields<'a, 7>) -> Result<DecodedOrder<'a>, Verdict> {
+    let Fields { sent: [order, product, event, at, quantity, good, defective], strays } = fields;
+    known_keys("an order event", &ORDER, strays)?;
+    let order = required(take(order), "order")?;
+    let (product, event, at) = (text(take(product), "product")?, event_word(take(event))?, instant(at)?);
+    let (quantity, good) = (pieces(quantity, "quantity")?, pieces(good, "good")?);
+    Ok(DecodedOrder { order, product, event, at, quantity, good, defective: pieces(defective, "defective")? })
 }
 
 /// An element of a list that is no object.

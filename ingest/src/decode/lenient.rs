@@ -198,36 +198,6 @@ pub(super) struct Fields<'a, const N: usize> {
     pub(super) strays: Strays,
 }
 
-/// A place that takes an object with these fields; anything else comes back as what it is.
-struct Record<const N: usize> {
-    names: &'static [&'static str; N],
-}
-
-impl<'de, const N: usize> Handle<'de> for Record<N> {
-    type Out = Result<Fields<'de, N>, &'static str>;
-
-    fn other(self, sent: Sent<'de>) -> Self::Out {
-        Err(sent.kind())
-    }
-
-    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<Self::Out, A::Error> {
-        let mut fields = Fields { sent: [const { Sent::Absent }; N], strays: Strays::default() };
-        let mut guess = 0;
-        while let Some(found) = object.next_key_seed(Key { names: self.names, guess })? {
-            let sent = object.next_value_seed(Lenient(Scalar))?;
-            match found {
-                Found::Known(index) if matches!(fields.sent[index], Sent::Absent) => {
-                    fields.sent[index] = sent;
-                    guess = index + 1;
-                }
-                Found::Known(index) => keep_smallest(&mut fields.strays.duplicate, self.names[index].to_owned()),
-                Found::Unknown(name) => keep_smallest(&mut fields.strays.unknown, name),
-            }
-        }
-        Ok(Ok(fields))
-    }
-}
-
 /// The elements of `readings` or `orders`, judged one by one.
 #[derive(Debug)]
 pub(super) enum List<T> {
@@ -237,12 +207,64 @@ pub(super) enum List<T> {
     Other(&'static str),
 }
 
-/// A place that takes an array of records. Beyond the cap the elements are counted and read, but not kept.
-struct Records<'m, T, const N: usize> {
-    names: &'static [&'static str; N],
-    judge: fn(Fields<'m, N>) -> Result<T, Refused>,
+/// How the elements of a list are read and judged.
+struct Kind<'de, T, const N: usize> {
     what: &'static str,
+    names: &'static [&'static str; N],
+    judge: fn(&mut Fields<'de, N>) -> Result<T, Refused>,
 }
+
+impl<T, const N: usize> Clone for Kind<'_, T, N> {
+    fn clone(&self) -> Self {
+        *self
+    }
+}
+
+impl<T, const N: usize> Copy for Kind<'_, T, N> {}
+
+/// The place of one element: judged while its fields are at hand, so that they are never moved, and put at the end of the
+/// list; without a list it is only read.
+struct Element<'de, 'l, T, const N: usize> {
+    kind: Kind<'de, T, N>,
+    list: Option<&'l mut Vec<Result<T, Refused>>>,
+}
+
+impl<'de, T, const N: usize> Handle<'de> for Element<'de, '_, T, N> {
+    type Out = ();
+
+    fn other(self, sent: Sent<'de>) {
+        if let Some(list) = self.list {
+            list.push(Err(judge::no_record(self.kind.what, sent.kind())));
+        }
+    }
+
+    fn object<A: MapAccess<'de>>(self, mut object: A) -> Result<(), A::Error> {
+        let names = self.kind.names;
+        let mut fields = Fields { sent: [const { Sent::Absent }; N], strays: Strays::default() };
+        let mut guess = 0;
+        while let Some(found) = object.next_key_seed(Key { names, guess })? {
+            let sent = object.next_value_seed(Lenient(Scalar))?;
+            match found {
+                Found::Known(index) if matches!(fields.sent[index], Sent::Absent) => {
+                    fields.sent[index] = sent;
+                    guess = index + 1;
+                }
+                Found::Known(index) => keep_smallest(&mut fields.strays.duplicate, names[index].to_owned()),
+                Found::Unknown(name) => keep_smallest(&mut fields.strays.unknown, name),
+            }
+        }
+        if let Some(list) = self.list {
+            list.push((self.kind.judge)(&mut fields));
+        }
+        Ok(())
+    }
+}
+
+/// Elements that a list has room for at first: most messages have fewer, and a list of 16 is 3 kB.
+const ELEMENTS_FIRST: usize = 16;
+
+/// A place that takes an array of records. Beyond the cap the elements are counted and read, but not kept.
+struct Records<'de, T, const N: usize>(Kind<'de, T, N>);
 
 impl<'de, T, const N: usize> Handle<'de> for Records<'de, T, N> {
     type Out = (List<T>, usize);
@@ -252,18 +274,15 @@ impl<'de, T, const N: usize> Handle<'de> for Records<'de, T, N> {
     }
 
     fn array<A: SeqAccess<'de>>(self, mut array: A) -> Result<Self::Out, A::Error> {
-        let mut elements = Vec::new();
+        let mut elements = Vec::with_capacity(ELEMENTS_FIRST);
         let mut n = 0;
-        while let Some(element) = array.next_element_seed(Lenient(Record { names: self.names }))? {
-            n += 1;
-            if n <= VALUES_MAX {
-                elements.push(match element {
-                    Ok(fields) => (self.judge)(fields),
-                    Err(kind) => Err(judge::no_record(self.what, kind)),
-                });
+        loop {
+            let list = (n < VALUES_MAX).then_some(&mut elements);
+            if array.next_element_seed(Lenient(Element { kind: self.0, list }))?.is_none() {
+                return Ok((List::Elements(elements), n));
             }
+            n += 1;
         }
-        Ok((List::Elements(elements), n))
     }
 }
 
@@ -349,14 +368,14 @@ impl<'de> TopFields<'de> {
             1 => self.seq = object.next_value_seed(Lenient(Scalar))?,
             2 => self.at = object.next_value_seed(Lenient(Scalar))?,
             3 => {
-                let place = Records { names: &READING, judge: judge::reading, what: "a reading" };
-                let (list, n) = object.next_value_seed(Lenient(place))?;
+                let kind = Kind { what: "a reading", names: &READING, judge: judge::reading };
+                let (list, n) = object.next_value_seed(Lenient(Records(kind)))?;
                 self.readings = list;
                 self.n_values += n;
             }
             _ => {
-                let place = Records { names: &ORDER, judge: judge::order, what: "an order event" };
-                let (list, n) = object.next_value_seed(Lenient(place))?;
+                let kind = Kind { what: "an order event", names: &ORDER, judge: judge::order };
+                let (list, n) = object.next_value_seed(Lenient(Records(kind)))?;
                 self.orders = list;
                 self.n_values += n;
             }

@@ -78,20 +78,20 @@ impl<'a> Checker<'a> {
     }
 
     /// Checks a reading and gives it the number of its series.
-    pub(crate) fn judge(&self, decoded: Decoded<'_>, store: &Store) -> Judged {
-        match self.reading(&decoded) {
+    pub(crate) fn judge(&self, decoded: &Decoded<'_>, store: &Store) -> Judged {
+        match self.reading(decoded) {
             Ok(Taken::Ignored(_)) => Judged::Ignored,
             Ok(Taken::Registered { target, reading, .. }) => {
                 match self.pilot.number(&target, decoded.product.as_deref(), store) {
                     Ok(series) => Judged::Reading(series, reading),
-                    Err(full) => Judged::Refused(too_many(&decoded, full, "registered")),
+                    Err(full) => Judged::Refused(too_many(decoded, full, "registered")),
                 }
             }
             Ok(Taken::Unregistered(reading)) => {
-                let key = self.unregistered_key(&decoded);
+                let key = self.unregistered_key(decoded);
                 match self.pilot.number_unregistered(&key, decoded.unit.as_deref(), store) {
-                    Ok(series) => Judged::Unregistered(series, reading, self.unknown_series(&decoded)),
-                    Err(full) => Judged::Refused(too_many(&decoded, full, "unregistered")),
+                    Ok(series) => Judged::Unregistered(series, reading, self.unknown_series(decoded)),
+                    Err(full) => Judged::Refused(too_many(decoded, full, "unregistered")),
                 }
             }
             Err(refused) => Judged::Refused(refused),
