@@ -22,6 +22,7 @@ pub fn message_hash(topic: &str, payload: &[u8]) -> u128 {
 
 /// How a message was delivered, and under which packet id.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[allow(clippy::enum_variant_names, reason = "the words of MQTT")]
 pub(crate) enum Delivery {
     AtMostOnce,
     AtLeastOnce { packet_id: u16, dup: bool },

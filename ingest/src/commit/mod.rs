@@ -202,8 +202,7 @@ impl CommitterHandle {
     pub async fn submit(&self, batch: Batch) -> Result<CommitNo, CommitError> {
         let (reply, number) = oneshot::channel();
         self.push_async(Work::Ready { batch: Box::new(batch), reply }).await?;
-        // An answer that never comes means that the thread has ended.
-        number.await.map_err(|_| CommitError::Stopped)
+        number.await.map_err(|_ended| CommitError::Stopped)
     }
 
     /// As [`CommitterHandle::submit`], for a thread that may block.
@@ -220,8 +219,7 @@ impl CommitterHandle {
             }
             std::thread::sleep(DISK_FULL_PAUSE);
         }
-        // An answer that never comes means that the thread has ended.
-        number.blocking_recv().map_err(|_| CommitError::Stopped)
+        number.blocking_recv().map_err(|_ended| CommitError::Stopped)
     }
 
     /// Whether messages can be taken.

@@ -161,9 +161,8 @@ async fn admit(
     };
     let (reply, opened) = oneshot::channel();
     let pushed = context.committer.push_async(Work::Open { open, reply }).await;
-    // Both errors mean that the committer has ended.
-    pushed.map_err(|_| handshake::Refusal::Unavailable)?;
-    match opened.await.map_err(|_| handshake::Refusal::Unavailable)? {
+    pushed.map_err(|_stopped| handshake::Refusal::Unavailable)?;
+    match opened.await.map_err(|_stopped| handshake::Refusal::Unavailable)? {
         opened @ (Opened::New | Opened::Resumed) => Ok((granted, identity, mailbox, opened)),
         Opened::NotYours => Err(handshake::Refusal::NotAuthorized),
         Opened::Full => Err(handshake::Refusal::Quota),

@@ -103,18 +103,16 @@ fn v3(connect: &v3_1_1::Connect) -> Hello {
 fn v5(connect: &v5_0::Connect) -> Result<Hello, BadConnect> {
     let mut dialect = Dialect { version: Version::V5, packet_bytes_max: PACKET_BYTES_MAX, reasons: Reasons::Wanted };
     let mut expiry_s = 0;
+    // What is left out concerns what a broker would send.
     for property in connect.props() {
-        match property {
-            Property::SessionExpiryInterval(expiry) => expiry_s = expiry.val(),
-            Property::MaximumPacketSize(size) => {
-                dialect.packet_bytes_max = usize::try_from(size.val()).unwrap_or(usize::MAX);
-            }
-            Property::RequestProblemInformation(wanted) if wanted.val() == 0 => dialect.reasons = Reasons::Unwanted,
-            Property::AuthenticationMethod(_) => {
-                return Err(BadConnect::Refused(Version::V5, Refusal::AuthenticationMethod));
-            }
-            #[allow(clippy::wildcard_enum_match_arm, reason = "the others concern what a broker would send")]
-            _ => {}
+        if let Property::SessionExpiryInterval(expiry) = property {
+            expiry_s = expiry.val();
+        } else if let Property::MaximumPacketSize(size) = property {
+            dialect.packet_bytes_max = usize::try_from(size.val()).unwrap_or(usize::MAX);
+        } else if let Property::RequestProblemInformation(wanted) = property {
+            dialect.reasons = if wanted.val() == 0 { Reasons::Unwanted } else { Reasons::Wanted };
+        } else if let Property::AuthenticationMethod(_) = property {
+            return Err(BadConnect::Refused(Version::V5, Refusal::AuthenticationMethod));
         }
     }
     Ok(Hello {

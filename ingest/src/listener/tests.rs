@@ -664,9 +664,12 @@ async fn a_real_client_of_either_version_gets_every_acknowledgement_in_order() {
         }
         let mut ids = Vec::new();
         let mut events = connection.iter();
-        let next = || match events.next().unwrap().unwrap() {
-            rumqttc::Event::Incoming(rumqttc::Packet::PubAck(ack)) => Some(ack.pkid),
-            _ => None,
+        let next = || {
+            if let rumqttc::Event::Incoming(rumqttc::Packet::PubAck(ack)) = events.next().unwrap().unwrap() {
+                Some(ack.pkid)
+            } else {
+                None
+            }
         };
         drive(next, &mut ids, N as usize);
         ids
@@ -679,9 +682,14 @@ async fn a_real_client_of_either_version_gets_every_acknowledgement_in_order() {
         }
         let mut ids = Vec::new();
         let mut events = connection.iter();
-        let next = || match events.next().unwrap().unwrap() {
-            rumqttc::v5::Event::Incoming(rumqttc::v5::mqttbytes::v5::Packet::PubRec(ack)) => Some(ack.pkid),
-            _ => None,
+        let next = || {
+            if let rumqttc::v5::Event::Incoming(rumqttc::v5::mqttbytes::v5::Packet::PubRec(ack)) =
+                events.next().unwrap().unwrap()
+            {
+                Some(ack.pkid)
+            } else {
+                None
+            }
         };
         drive(next, &mut ids, N as usize);
         ids

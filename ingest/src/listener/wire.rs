@@ -194,19 +194,22 @@ fn publish_properties(bytes: &[u8]) -> Result<usize, Fault> {
         return Ok(1);
     }
     let (properties, length) = Properties::parse(bytes).map_err(|error| fault(&error))?;
-    for property in &properties {
-        match property {
-            Property::TopicAlias(_) => return Err(Fault::TopicAlias),
+    if properties.iter().any(|property| matches!(property, Property::TopicAlias(_))) {
+        return Err(Fault::TopicAlias);
+    }
+    let belongs = |property: &Property| {
+        matches!(
+            property,
             Property::PayloadFormatIndicator(_)
-            | Property::MessageExpiryInterval(_)
-            | Property::ContentType(_)
-            | Property::ResponseTopic(_)
-            | Property::CorrelationData(_)
-            | Property::UserProperty(_) => {}
-            // Any other property has no place in a PUBLISH from a client.
-            #[allow(clippy::wildcard_enum_match_arm, reason = "27 properties, of which 7 may be here")]
-            _ => return Err(Fault::Protocol),
-        }
+                | Property::MessageExpiryInterval(_)
+                | Property::ContentType(_)
+                | Property::ResponseTopic(_)
+                | Property::CorrelationData(_)
+                | Property::UserProperty(_)
+        )
+    };
+    if !properties.iter().all(belongs) {
+        return Err(Fault::Protocol);
     }
     Ok(length)
 }
@@ -258,11 +261,10 @@ pub(super) fn disconnect(body: &[u8], version: Version) -> Result<Goodbye, Fault
         return if body.is_empty() { Ok(goodbye) } else { Err(Fault::Malformed) };
     }
     let packet = whole(v5_0::Disconnect::parse(body), body)?;
-    let expiry_s = packet.props().iter().flatten().find_map(|property| match property {
-        Property::SessionExpiryInterval(expiry) => Some(expiry.val()),
-        #[allow(clippy::wildcard_enum_match_arm, reason = "one of 27 properties is looked for")]
-        _ => None,
-    });
+    let expiry = |property: &Property| {
+        if let Property::SessionExpiryInterval(expiry) = property { Some(expiry.val()) } else { None }
+    };
+    let expiry_s = packet.props().iter().flatten().find_map(expiry);
     let wants_will = packet.reason_code() == Some(DisconnectReasonCode::DisconnectWithWillMessage);
     Ok(Goodbye { wants_will, expiry_s })
 }
