@@ -55,7 +55,7 @@ const HOMES: [(&str, &[&str]); 12] = [
     ("mqtt_protocol_core", &["ingest/src/listener"]),
     ("pco", &["store/src/chunk.rs", "aggregator/src/rollup/blob.rs"]),
     ("prometheus", &["aggregator/src/publish/"]),
-    ("rumqttc", &["ingest/src/publisher", "tests/process/"]),
+    ("rumqttc", &["ingest/src/publisher", "ingest/src/listener/tests.rs", "tests/process/"]),
     ("rusqlite", &["store/src/"]),
     ("tracing_subscriber", &["src/log.rs"]),
     ("xxhash_rust", &["model/src/registry/", "store/src/", "ingest/src/"]),

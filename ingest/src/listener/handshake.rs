@@ -26,8 +26,7 @@ pub(super) struct Will {
     pub(super) payload: Bytes,
 }
 
-/// A CONNECT.
-#[derive(Debug, Clone)]
+/// A CONNECT. Not `Debug`: it holds a secret.
 pub(super) struct Hello {
     pub(super) dialect: Dialect,
     /// As sent; empty asks for one to be assigned.
