@@ -272,6 +272,11 @@ impl Aggregator {
     ) -> Result<(), StoreError> {
         for (id, &inputs) in dirty {
             let (Some(pilot), Some(wanted)) = (round.registry.pilots.get(id), round.wanted.get(id)) else { continue };
+            // Only open months changed: earlier ones than the first known would be closed and have set a bit.
+            let known = marks.pilots.get(id).is_some_and(|mark| mark.serves(wanted) && mark.first.is_some());
+            if known && inputs == Inputs::default() {
+                continue;
+            }
             let sums = stored_sums_of(self, pilot)?;
             let mark = Mark { first: sums.first(), ..wanted.clone() };
             let whole = marks.pilots.get(id) != Some(&mark);
@@ -330,9 +335,17 @@ impl Aggregator {
         lock(&self.shared.progress).figured
     }
 
-    /// Forgets the marks held in memory: the next round reads them again.
-    pub(crate) fn forget_marks(&self) {
-        *lock(&self.shared.round) = Marks::default();
+    /// Runs `work` while no round runs. With [`Forget::Marks`] the next round reads the stored marks again.
+    pub(crate) fn between_rounds<T>(
+        &self,
+        forget: Forget,
+        work: impl FnOnce() -> Result<T, StoreError>,
+    ) -> Result<T, StoreError> {
+        let mut marks = lock(&self.shared.round);
+        if forget == Forget::Marks {
+            *marks = Marks::default();
+        }
+        work()
     }
 
     /// Waits until `commit` is figured; rounds are run here if no follower runs them.
@@ -365,6 +378,13 @@ fn note(dirty: &mut Dirty, source: &Source<'_>, derived: &Derived, open: Option<
         let cycles = source.series.quantity == Quantity::TimeCycle;
         entry.0 |= if cycles { Inputs::CYCLES } else { Inputs::SUMS };
     }
+}
+
+/// Whether the marks held in memory still hold after what was done between two rounds.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Forget {
+    Marks,
+    Nothing,
 }
 
 /// Whether there may be more marks.

@@ -190,12 +190,20 @@ impl Aggregator {
         self.recompute_at(model::clock::now())
     }
 
+    /// [`Aggregator::verify`] as of a given time, up to which everything is figured first.
+    ///
+    /// # Errors
+    /// On reading the store.
+    pub fn verify_at(&self, now: UnixMillis, progress: &dyn Fn(f64)) -> Result<Vec<Difference>, StoreError> {
+        self.differences(now, progress)
+    }
+
     /// Computes every rollup, month sum and figure from readings and compares bit for bit with what is stored; `progress`
     /// gets the share done. Figures are compared without `as_of`.
     ///
     /// # Errors
     /// On reading the store.
     pub fn verify(&self, progress: &dyn Fn(f64)) -> Result<Vec<Difference>, StoreError> {
-        self.differences(progress)
+        self.verify_at(model::clock::now(), progress)
     }
 }

@@ -72,7 +72,7 @@ pub fn outcome(data: &PilotData<'_>, pieces: &Pieces, cost: &Cost, period: Perio
     };
     let open = data.n_months_of(period) == 0;
     let without =
-        missing(&baseline).map(|item| (item, "baseline")).or_else(|| missing(&reporting).map(|item| (item, "period")));
+        missing(baseline).map(|item| (item, "baseline")).or_else(|| missing(&reporting).map(|item| (item, "period")));
     let mut outcome = match without {
         Some((item, when)) if !open => {
             let text = format!("`{item}` is in scope and has no data in the {when}");

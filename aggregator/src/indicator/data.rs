@@ -12,9 +12,9 @@ use model::{Indicator, Period, Pilot, Slug, UnixMillis, Window};
 use seeds::factors::Factors;
 
 use crate::orders::{Cohorts, Orders};
-use crate::rollup::Spec;
 use crate::rollup::months::{CoverRun, MonthSum, MonthSums, days_of, is_stopped, stops_of, union_covered_ms};
 use crate::rollup::spec::Covers;
+use crate::rollup::{Decrease, Spec, mark};
 use crate::tariff::Calendar;
 
 /// A month that counts needs at least this coverage, in the reporting period and in the baseline.
@@ -35,6 +35,16 @@ pub struct Declared<'a> {
     pub stored: Vec<Stored>,
     /// By month of the axis; none where the series says nothing about time.
     coverage: Vec<Option<f64>>,
+    /// Months of the axis whose readings carry a remark for findings, in time order.
+    pub noted: Vec<Noted>,
+}
+
+/// A month with uncertain readings or a decrease without an event.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Noted {
+    pub index: usize,
+    pub marks: u8,
+    pub decrease: Option<Decrease>,
 }
 
 /// The closed months.
@@ -81,6 +91,7 @@ pub struct PilotData<'a> {
     pub cycles: Cohorts,
     /// Milliseconds of each month outside stops.
     open_ms: Vec<i64>,
+    baseline: Vec<usize>,
 }
 
 impl<'a> PilotData<'a> {
@@ -95,9 +106,13 @@ impl<'a> PilotData<'a> {
         let axis = axis_of(pilot, &stored, open);
         let stops = stops_of(pilot);
         let open_ms = (0..axis.n).map(|index| expected_ms(calendar, &stops, axis.month(index), None)).collect();
-        let mut data = PilotData { pilot, calendar, factors, axis, declared: Vec::new(), orders, cycles, open_ms };
+        let (declared, baseline) = (Vec::new(), Vec::new());
+        let mut data = PilotData { pilot, calendar, factors, axis, declared, orders, cycles, open_ms, baseline };
+        data.baseline = data.months_of_baseline();
         for (series, stored) in pilot.series.iter().zip(stored) {
-            let mut declared = Declared { series, spec: Spec::of(series), stored, coverage: Vec::new() };
+            let mut declared =
+                Declared { series, spec: Spec::of(series), stored, coverage: Vec::new(), noted: Vec::new() };
+            declared.noted = declared.noted_on(axis);
             declared.coverage = (0..axis.n).map(|index| data.coverage_of(&declared, index, &stops)).collect();
             data.declared.push(declared);
         }
@@ -177,7 +192,11 @@ impl<'a> PilotData<'a> {
     }
 
     /// Closed calendar months wholly inside the baseline period, not wholly stopped.
-    pub fn baseline_months(&self) -> Vec<usize> {
+    pub fn baseline_months(&self) -> &[usize] {
+        &self.baseline
+    }
+
+    fn months_of_baseline(&self) -> Vec<usize> {
         let inside = |index: &usize| {
             let (first, next) = (self.axis.month(*index).first_day(), self.axis.month(*index + 1).first_day());
             let last = next.yesterday().unwrap_or(next);
@@ -206,6 +225,16 @@ impl Declared<'_> {
     /// The months of everything stored under this series, with the product.
     pub fn months(&self) -> impl Iterator<Item = (Option<&Arc<str>>, &MonthSum)> {
         self.stored.iter().flat_map(|stored| stored.sums.months.iter().map(|sum| (stored.product.as_ref(), sum)))
+    }
+
+    fn noted_on(&self, axis: Axis) -> Vec<Noted> {
+        let noted = |sum: &MonthSum| {
+            let index = axis.index(sum.month).filter(|_| sum.marks & (mark::UNCERTAIN | mark::DECREASE) != 0)?;
+            Some(Noted { index, marks: sum.marks, decrease: sum.decrease })
+        };
+        let mut noted: Vec<Noted> = self.months().filter_map(|(_, sum)| noted(sum)).collect();
+        noted.sort_by_key(|noted| noted.index);
+        noted
     }
 
     /// Covered milliseconds of a month: the union over the products, which cover together.

@@ -33,7 +33,7 @@ pub fn outcome(data: &PilotData<'_>, pieces: &Pieces, period: Period) -> Outcome
     let (mut covered, mut all) = (Sum::default(), Sum::default());
     let (mut only_r, mut only_b) = (Vec::new(), Vec::new());
     for product in products(pieces) {
-        let (r, b) = (inspected(pieces, &product, &reporting), inspected(pieces, &product, &baseline));
+        let (r, b) = (inspected(pieces, &product, &reporting), inspected(pieces, &product, baseline));
         all.add(r.inspected);
         match (r.inspected > 0.0, b.inspected > 0.0) {
             (true, true) => {

@@ -55,7 +55,7 @@ pub struct Months {
 /// Applies the months rule.
 pub fn months_rule(data: &PilotData<'_>, entering: &[usize], period: Period) -> Months {
     let covered = |index: &usize| data.month_coverage(entering, *index) >= MONTH_COVERAGE_MIN;
-    let baseline: Vec<usize> = data.baseline_months().into_iter().filter(covered).collect();
+    let baseline: Vec<usize> = data.baseline_months().iter().copied().filter(covered).collect();
     let calendar_month = |index: usize| data.axis.month(index).month();
     let in_baseline = |index: &usize| baseline.iter().any(|&base| calendar_month(base) == calendar_month(*index));
     let reporting: Vec<usize> = data.months_of(period).into_iter().filter(covered).filter(in_baseline).collect();
@@ -142,7 +142,7 @@ fn coverage_finding(data: &PilotData<'_>, entering: &[usize], months: &Months, p
         lowest.filter(|(coverage, _)| *coverage < MONTH_COVERAGE_MIN)
     };
     let worst = data.months_of(period).into_iter().find_map(lowest);
-    let in_baseline = || data.baseline_months().into_iter().find_map(lowest);
+    let in_baseline = || data.baseline_months().iter().copied().find_map(lowest);
     let why = match worst.or_else(in_baseline) {
         Some((_, series)) => {
             let series = data.declared[series].series;
@@ -165,15 +165,10 @@ fn reading_findings(data: &PilotData<'_>, entering: &[usize], months: &Months) -
     for &series in entering {
         let declared = &data.declared[series];
         let counted = |index: &usize| months.reporting.contains(index) || months.baseline.contains(index);
-        let in_months = declared.months().filter(|(_, sum)| data.axis.index(sum.month).is_some_and(|i| counted(&i)));
-        let mut decreases = in_months.filter_map(|(_, sum)| {
-            uncertain |= sum.marks & mark::UNCERTAIN != 0;
-            sum.decrease
-        });
-        if let Some(decrease) = decreases.next() {
-            findings.push(decrease_finding(declared.series, &decrease));
-        }
-        decreases.for_each(drop);
+        let noted = || declared.noted.iter().filter(|noted| counted(&noted.index));
+        uncertain |= noted().any(|noted| noted.marks & mark::UNCERTAIN != 0);
+        let decrease = noted().find_map(|noted| noted.decrease);
+        findings.extend(decrease.map(|decrease| decrease_finding(declared.series, &decrease)));
     }
     if uncertain {
         findings.push(finding("uncertain_readings", "readings of uncertain quality are among the counted ones"));
