@@ -25,7 +25,7 @@ fn corpus() -> Vec<(&'static str, (String, Vec<u8>))> {
         ("bad_json", message(own, deep)),
         ("bad_json", press(r#""value":NaN"#)),
         ("bad_json", press(r#""value":1e400"#)),
-        ("bad_json", message(own, "")),
+        ("empty", message(own, "")),
         ("bad_json", message(own, "\u{feff}{}")),
         ("too_large", message(own, large)),
         ("too_many_values", message(own, format!(r#"{{"at":{GOOD_AT},"readings":[{many}]}}"#))),

@@ -40,8 +40,8 @@ pub(crate) struct Server {
     child: Child,
     pub(crate) mqtt: SocketAddr,
     pub(crate) http: SocketAddr,
-    /// Every line it printed to standard output before it was ready.
-    pub(crate) lines: Vec<String>,
+    /// What it prints to standard output after it is ready.
+    output: mpsc::Receiver<String>,
 }
 
 impl Server {
@@ -61,13 +61,26 @@ impl Server {
     pub(crate) fn start_on(arguments: &[&str], mqtt: &str, http: &str) -> Server {
         let mut child =
             pilotline(arguments).args(["--mqtt", mqtt, "--http", http]).stdout(Stdio::piped()).spawn().unwrap();
-        let lines = start_up_lines(&mut child);
+        let (lines, output) = start_up_lines(&mut child);
         let address = |prefix: &str| {
             let line = lines.iter().find_map(|line| line.strip_prefix(prefix));
             let line = line.unwrap_or_else(|| panic!("no line `{prefix}…` in {lines:?}"));
             line.trim_end_matches('/').parse().unwrap()
         };
-        Server { mqtt: address("mqtt "), http: address("open http://"), child, lines }
+        Server { mqtt: address("mqtt "), http: address("open http://"), child, output }
+    }
+
+    /// Waits for a line on standard output that begins with `prefix`.
+    pub(crate) fn wait_for_line(&self, prefix: &str) -> String {
+        let started = Instant::now();
+        loop {
+            let patience = PATIENCE.saturating_sub(started.elapsed());
+            match self.output.recv_timeout(patience) {
+                Ok(line) if line.starts_with(prefix) => return line,
+                Ok(_other) => {}
+                Err(error) => panic!("no line `{prefix}…` within {PATIENCE:?}: {error}"),
+            }
+        }
     }
 
     pub(crate) fn pid(&self) -> u32 {
@@ -133,8 +146,8 @@ pub(crate) fn ran(arguments: &[&str]) -> (i32, String, String) {
     (output.status.code().unwrap_or(-1), text(output.stdout), text(output.stderr))
 }
 
-/// Reads standard output up to the line `open http://…`, which is the last start-up line; drains the rest.
-fn start_up_lines(child: &mut Child) -> Vec<String> {
+/// Reads standard output up to the line `open http://…`, which is the last start-up line; the rest comes over the channel.
+fn start_up_lines(child: &mut Child) -> (Vec<String>, mpsc::Receiver<String>) {
     let output = BufReader::new(child.stdout.take().unwrap());
     let (sender, receiver) = mpsc::channel();
     std::thread::spawn(move || {
@@ -149,7 +162,7 @@ fn start_up_lines(child: &mut Child) -> Vec<String> {
                 let last = line.starts_with("open http://");
                 lines.push(line);
                 if last {
-                    return lines;
+                    return (lines, receiver);
                 }
             }
             Err(error) => panic!("pilotline did not start ({error}); it said {lines:?}"),
