@@ -1,12 +1,14 @@
 //! Measures the arithmetic on one core: readings to quarter-hours, quarter-hours to month sums, month sums to figures.
 //!
 //! `cargo run --release -p pilotline-aggregator --example bench_figures`: prints what was done, the time and the rate.
+//! One pilot also goes through a real store, with one reading that comes late.
 //! The figures are those of 1,350 pilots with 10 series and 132 months, all indicators, from month sums in memory.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Instant;
 
+use aggregator::Aggregator;
 use aggregator::figure::figures;
 use aggregator::indicator::data::{Part, PilotData, Stored};
 use aggregator::orders::{Cohorts, Orders};
@@ -14,11 +16,11 @@ use aggregator::rollup::months::{Adder, MonthSums, local_months};
 use aggregator::rollup::{MonthBlob, Roller, Spec, quarter_of, utc_month_of};
 use aggregator::tariff::Calendar;
 use model::period::MonthNo;
-use model::registry::{Pilot, parse_pilot};
+use model::registry::{InForce, Pilot, parse_pilot};
 use model::window::QUARTER_MS;
-use model::{Flags, Quality, Reading, UnixMillis, Value};
+use model::{Flags, Quality, Reading, Registry, SeriesId, SeriesKey, UnixMillis, Value};
 use seeds::factors::Factors;
-use store::Order;
+use store::{Access, Batch, Order, Registration, Store, StoreError};
 
 const N_PILOTS: usize = 1_350;
 const REGISTRY: &str = r#"
@@ -149,8 +151,57 @@ fn orders() -> Vec<Order> {
     (0..1_320).map(of).collect()
 }
 
+/// A pilot with 11 years in a real store: everything at once, then one reading that comes late.
+fn late_reading(pilot: &Pilot) -> Result<(), StoreError> {
+    let dir = std::env::temp_dir().join(format!("pilotline-bench-figures-{}", std::process::id()));
+    let store = Store::open(&dir, Access::Owner)?;
+    let mut journal = store.journal()?;
+    let registry = Registry { pilots: [(pilot.id.clone(), Arc::new(pilot.clone()))].into() };
+    let (programme, factors) = (Arc::new(seeds::programme::builtin()), Arc::new(Factors::builtin()));
+    let aggregator = Aggregator::new(Arc::clone(&store), Arc::new(InForce::new(registry)), programme, factors);
+    let now = UnixMillis(1_768_000_000_000);
+    let mut n_readings = 0;
+    let mut late = Vec::new();
+    for (series, &(_, kind)) in SERIES.iter().enumerate() {
+        let declared = &pilot.series[series];
+        let (asset, name) = (declared.asset.clone(), declared.name.clone());
+        let key = SeriesKey { pilot: pilot.id.clone(), asset, name, product: None };
+        let id = store.intern(&key, &Registration::Registered);
+        // Energy every quarter of an hour, the rest daily.
+        let step_ms = if series < 3 { QUARTER_MS } else { 86_400_000 };
+        let steps = 0..(1_767_196_800_000 - 1_420_041_600_000) / step_ms;
+        let value = |step: i64| if kind == "counter" { step as f64 * 12.25 } else { 12.25 };
+        let mut readings: Vec<(SeriesId, Reading)> =
+            steps.map(|step| (id, reading(1_420_041_600_000 + step * step_ms, value(step)))).collect();
+        if series == 0 {
+            late.push(readings.remove(200_000));
+        }
+        n_readings += readings.len();
+        for readings in readings.chunks(100_000) {
+            journal.commit(now, &Batch { readings: readings.to_vec(), ..Batch::default() })?;
+        }
+        store.settle_now()?;
+    }
+    let started = Instant::now();
+    aggregator.catch_up_at(now)?;
+    say("a pilot's 11 years in a store to figures, readings", n_readings, started);
+    journal.commit(now, &Batch { readings: late, ..Batch::default() })?;
+    store.settle_now()?;
+    let started = Instant::now();
+    aggregator.catch_up_at(now)?;
+    say("one late reading to figures of pilot and groups", 1, started);
+    drop((aggregator, journal, store));
+    if let Err(error) = std::fs::remove_dir_all(&dir) {
+        println!("{} stays: {error}", dir.display());
+    }
+    Ok(())
+}
+
 fn main() {
     let pilot = pilot();
+    if let Err(error) = late_reading(&pilot) {
+        println!("the store failed: {error}");
+    }
     let (calendar, factors, programme) = (Calendar::of(&pilot), Factors::builtin(), seeds::programme::builtin());
     let sums: Vec<Arc<MonthSums>> =
         (0..SERIES.len()).map(|series| Arc::new(month_sums(&pilot, &calendar, series, series == 0))).collect();

@@ -124,7 +124,7 @@ impl Source<'_> {
     }
 
     /// Rolls up the whole series from its readings, looking at nothing stored.
-    pub(crate) fn from_scratch(&self, store: &Store) -> Result<Derived, StoreError> {
+    pub(crate) fn scratch(&self, store: &Store) -> Result<Derived, StoreError> {
         let (mut blobs, mut months) = (BTreeMap::new(), BTreeSet::new());
         if let Some(range) = self.whole(store)? {
             let rolled = self.roll(store, range)?;

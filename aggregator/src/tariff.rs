@@ -213,7 +213,7 @@ fn slots_of(span: &BandSpan) -> impl Iterator<Item = usize> + use<> {
 }
 
 /// A dated value in force on a day: the last that began by then, else the first.
-pub fn dated<'a, T>(rows: &'a [T], from: impl Fn(&T) -> Date, date: Date) -> Option<&'a T> {
+pub fn dated<T>(rows: &[T], from: impl Fn(&T) -> Date, date: Date) -> Option<&T> {
     let begun = rows.iter().filter(|row| from(row) <= date).max_by_key(|row| from(row));
     begun.or_else(|| rows.iter().min_by_key(|row| from(row)))
 }

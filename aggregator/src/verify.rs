@@ -93,7 +93,7 @@ impl Aggregator {
         for (index, _, id) in registered(self, pilot) {
             let series = &pilot.series[index];
             let source = Source { id, pilot, calendar: &calendar, series, spec: Spec::of(series) };
-            let derived = source.from_scratch(&self.store)?;
+            let derived = source.scratch(&self.store)?;
             // Settling goes on meanwhile: what it touched is not rolled up yet, and no difference.
             if self.is_touched(id)? {
                 sums.insert(id, stored_sums(&self.store, id)?);

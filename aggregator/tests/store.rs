@@ -1,4 +1,5 @@
 //! The aggregator over a real store: whatever the order of arrival, the same bits; a change reaches what depends on it.
+#![allow(clippy::unwrap_used, reason = "a helper of a test fails as loudly as the test itself")]
 
 use std::path::PathBuf;
 use std::sync::Arc;
