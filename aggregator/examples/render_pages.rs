@@ -28,9 +28,9 @@ fn main() -> io::Result<()> {
     fs::create_dir_all(&dir)?;
     let programme = Arc::new(seeds::programme::builtin());
     for (lang, code) in [(Lang::En, "en"), (Lang::Zh, "zh")] {
-        let page = programme_page(&programme_view(&programme), lang);
+        let page = programme_page(&programme_view(&programme), None, lang);
         fs::write(dir.join(format!("programme-{code}.html")), page.into_string())?;
-        let page = pilot_page(&pilot_view(&programme), lang);
+        let page = pilot_page(&pilot_view(&programme), None, lang);
         fs::write(dir.join(format!("pilot-{code}.html")), page.into_string())?;
     }
     Ok(())
@@ -207,7 +207,6 @@ fn programme_view(programme: &Arc<Programme>) -> ProgrammeView {
         figures: figures(programme, &Scope::Programme, |i| Some([0.312, 0.367, 0.284, 0.221][i])),
         regions: REGIONS.iter().enumerate().map(region).collect(),
         choices: [choices(&REGIONS, Scope::Region), choices(&SECTORS, Scope::Sector), choices(&CLASSES, Scope::Class)],
-        loading: None,
         as_of: AS_OF,
     }
 }
@@ -286,7 +285,6 @@ fn pilot_view(programme: &Arc<Programme>) -> PilotView {
             rejections: Rejections { n: 3, is_complete: true },
         },
         head,
-        loading: None,
         as_of: AS_OF,
     }
 }

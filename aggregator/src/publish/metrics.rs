@@ -23,6 +23,7 @@ use prometheus::{Encoder, TextEncoder};
 use store::{StoreError, by_reason};
 
 use super::access::Viewer;
+use super::pages::view::judged_by;
 use super::problem::Problem;
 use super::query::Params;
 use super::router::{Served, blocking};
@@ -317,7 +318,7 @@ fn slot_metrics(page: &mut Page, pilot: &PilotId, slot: &str, figures: &[Figure]
     for figure in figures {
         let indicator = figure.indicator.to_string();
         let labels = [("pilot", id), ("indicator", &*indicator), ("period", slot)];
-        if let Some(stage) = figure.stages.first() {
+        if let Some(stage) = judged_by(figure) {
             page.add(Name::Required, &labels, stage.path);
         }
         if let Some(reduction) = figure.reduction.filter(|_| figure.state != FigureState::Insufficient) {

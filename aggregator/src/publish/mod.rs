@@ -29,14 +29,16 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::Duration;
 
+use axum::serve::ListenerExt;
 use model::registry::InForce;
-use model::{PilotId, Programme};
+use model::{PilotId, Programme, UnixMillis};
 use seeds::fleet::Truth;
 use store::{Counters, Store};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
 use crate::Aggregator;
+use pages::Loading;
 
 pub use router::router;
 
@@ -45,6 +47,8 @@ pub use router::router;
 pub const STORE_CALLS_MAX: usize = 32;
 /// How long an answer waits for what was acknowledged before the request (CONTRACT section 14); then 503.
 pub const FRESH_WAIT: Duration = Duration::from_secs(10);
+/// Pages say that figures are behind from here on; below it is the ordinary pause between two rounds.
+const BEHIND_SECONDS_SHOWN: f64 = 10.0;
 /// How long open answers may finish after the stop signal; the process has 5 s for everything.
 const STOP_GRACE: Duration = Duration::from_secs(2);
 
@@ -153,6 +157,16 @@ impl Site {
             state: SiteState::default(),
         }
     }
+
+    /// What is not in yet, for the bar on the pages; none in steady state.
+    fn loading(&self, now: UnixMillis) -> Option<Loading> {
+        if let Some(share) = self.progress.as_ref().and_then(|progress| progress.share()) {
+            return Some(Loading::History(share));
+        }
+        let oldest = self.store.oldest_commit_after(self.aggregator.figured_through())?;
+        let seconds = (now.0 - oldest.0) as f64 / 1_000.0;
+        (seconds >= BEHIND_SECONDS_SHOWN).then_some(Loading::Figures(seconds))
+    }
 }
 
 /// Answers on `listener` until `shutdown` is done; open answers then get [`STOP_GRACE`].
@@ -168,6 +182,10 @@ pub async fn serve(
 ) -> io::Result<()> {
     let gate = access::Gate::of(listener.local_addr()?);
     let (stopped, stop) = tokio::sync::oneshot::channel::<()>();
+    let listener = listener.tap_io(|stream| {
+        // Without it the last packet of an answer may wait 40 ms for an acknowledgement; a failure costs only that.
+        let _ = stream.set_nodelay(true);
+    });
     let graceful = axum::serve(listener, router(site, gate)).with_graceful_shutdown(async move {
         shutdown.await;
         // Nobody listens any more if the server ended by itself; then there is nothing to stop.

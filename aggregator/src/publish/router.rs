@@ -140,10 +140,14 @@ async fn programme_page(
         return Redirect::temporary(&format!("/pilots/{pilot}?lang={}", asked.lang.code())).into_response();
     }
     let now = clock::now();
-    let made = blocking(&served.site, move |site| snapshot::programme(site, &viewer, &scope, asked.period, now)).await;
+    let made = blocking(&served.site, move |site| {
+        let view = snapshot::programme(site, &viewer, &scope, asked.period, now)?;
+        Ok(view.map(|view| (view, site.loading(now))))
+    });
+    let made = made.await;
     let found = made.and_then(|view| view.ok_or_else(|| Problem::not_found("scope", api::NO_SCOPE)));
     match found {
-        Ok(view) => html(pages::programme_page(&view, asked.lang), StatusCode::OK, asked.lang),
+        Ok((view, loading)) => html(pages::programme_page(&view, loading, asked.lang), StatusCode::OK, asked.lang),
         Err(problem) => problem_page(&uri, &headers, &problem),
     }
 }
@@ -164,10 +168,14 @@ async fn pilot_page(
         return problem_page(&uri, &headers, &Problem::not_found("pilot", api::NO_PILOT));
     };
     let now = clock::now();
-    let made = blocking(&served.site, move |site| snapshot::pilot(site, &viewer, &pilot, asked.period, now)).await;
+    let made = blocking(&served.site, move |site| {
+        let view = snapshot::pilot(site, &viewer, &pilot, asked.period, now)?;
+        Ok(view.map(|view| (view, site.loading(now))))
+    });
+    let made = made.await;
     let found = made.and_then(|view| view.ok_or_else(|| Problem::not_found("pilot", api::NO_PILOT)));
     match found {
-        Ok(view) => html(pages::pilot_page(&view, asked.lang), StatusCode::OK, asked.lang),
+        Ok((view, loading)) => html(pages::pilot_page(&view, loading, asked.lang), StatusCode::OK, asked.lang),
         Err(problem) => problem_page(&uri, &headers, &problem),
     }
 }

@@ -48,7 +48,7 @@ struct Kept {
     figured: CommitNo,
     read_at: Instant,
     cost: Duration,
-    view: ProgrammeView,
+    view: Arc<ProgrammeView>,
 }
 
 /// The programme views read last.
@@ -56,12 +56,12 @@ struct Kept {
 pub(crate) struct Cache(Mutex<Vec<Kept>>);
 
 impl Cache {
-    fn get(&self, key: &Key, registry: &Arc<Registry>, figured: CommitNo) -> Option<ProgrammeView> {
+    fn get(&self, key: &Key, registry: &Arc<Registry>, figured: CommitNo) -> Option<Arc<ProgrammeView>> {
         // A poisoned lock holds whole views only: they are put in by one push.
         let kept = self.0.lock().unwrap_or_else(PoisonError::into_inner);
         let found = kept.iter().find(|kept| kept.key == *key && Arc::ptr_eq(&kept.registry, registry))?;
         let fresh = found.figured == figured || found.read_at.elapsed() < found.cost * STALE_FACTOR;
-        fresh.then(|| found.view.clone())
+        fresh.then(|| Arc::clone(&found.view))
     }
 
     fn put(&self, new: Kept) {
@@ -81,23 +81,22 @@ pub(crate) fn programme(
     scope: &Scope,
     asked: Option<Period>,
     now: UnixMillis,
-) -> Result<Option<ProgrammeView>, StoreError> {
+) -> Result<Option<Arc<ProgrammeView>>, StoreError> {
     let registry = site.registry.get();
     let is_group = matches!(scope, Scope::Programme | Scope::Region(_) | Scope::Sector(_) | Scope::Class(_));
     if !is_group || !api::is_known(scope, site, &registry) || !viewer.sees_scope(scope, &registry) {
         return Ok(None);
     }
-    let loading = site.progress.as_ref().and_then(|progress| progress.share());
     let key = Key { viewer: viewer.key(), scope: scope.clone(), asked };
     let figured = site.aggregator.figured_through();
     if let Some(view) = site.state.programme_views.get(&key, &registry, figured) {
-        return Ok(Some(ProgrammeView { loading, as_of: now, ..view }));
+        return Ok(Some(view));
     }
     let read_at = Instant::now();
-    let view = read_programme(site, viewer, scope, asked, &registry, now)?;
+    let view = Arc::new(read_programme(site, viewer, scope, asked, &registry, now)?);
     let cost = read_at.elapsed();
-    site.state.programme_views.put(Kept { key, registry, figured, read_at, cost, view: view.clone() });
-    Ok(Some(ProgrammeView { loading, ..view }))
+    site.state.programme_views.put(Kept { key, registry, figured, read_at, cost, view: Arc::clone(&view) });
+    Ok(Some(view))
 }
 
 fn read_programme(
@@ -137,7 +136,6 @@ fn read_programme(
         figures: period_figures(site, scope, period, now)?,
         regions: blocks,
         choices: choices(site, &visible, viewer),
-        loading: None,
         as_of: now,
     })
 }
@@ -307,7 +305,6 @@ pub(crate) fn pilot(
         truth: truth_until(site, id, years.last().copied()),
         years,
         quality: quality(site, id)?,
-        loading: site.progress.as_ref().and_then(|progress| progress.share()),
         as_of: now,
     }))
 }

@@ -25,7 +25,7 @@ use sha2::{Digest, Sha256};
 
 pub use pilot::pilot_page;
 pub use programme::programme_page;
-pub use view::{PilotView, ProgrammeView};
+pub use view::{Loading, PilotView, ProgrammeView};
 pub use words::Lang;
 
 /// The Content-Security-Policy of every page.
@@ -46,7 +46,7 @@ struct Frame<'a> {
     title: &'a str,
     /// Path and query of this page without `lang`, ending in `?` or `&`.
     here: String,
-    loading: Option<f64>,
+    loading: Option<Loading>,
     /// None on pages that say only why there is no page.
     as_of: Option<UnixMillis>,
 }
@@ -76,7 +76,7 @@ fn frame(frame: &Frame<'_>, body: &Markup) -> Markup {
                         }
                     }
                 }
-                @if let Some(share) = frame.loading { (loading(lang, share)) }
+                @if let Some(loading) = frame.loading { (loading_bar(lang, loading)) }
                 main id="main" { (body) }
                 footer {
                     p { (lang.of("Every number on this page is a stored figure, rounded half to even; the ", "本页每个数字均为已存储的结果,按“四舍六入五成双”修约;未修约数值见 "))
@@ -91,13 +91,21 @@ fn frame(frame: &Frame<'_>, body: &Markup) -> Markup {
     }
 }
 
-fn loading(lang: Lang, share: f64) -> Markup {
-    let percent = lang.percent(share);
+fn loading_bar(lang: Lang, loading: Loading) -> Markup {
     html! {
         div class="loading" role="status" {
-            label for="loading" { (lang.of("History is being loaded through the MQTT door", "正在经 MQTT 导入历史数据")) }
-            progress id="loading" max="1" value=(share) { (percent) }
-            span class="num" { (percent) }
+            @match loading {
+                Loading::History(share) => {
+                    label for="loading" { (lang.of("History is being loaded through the MQTT door", "正在经 MQTT 导入历史数据")) }
+                    progress id="loading" max="1" value=(share) {}
+                    span class="num" { (lang.percent(share)) }
+                }
+                Loading::Figures(seconds) => {
+                    label for="loading" { (lang.of("All data are in; figures are being computed", "数据已全部入库，正在计算结果")) }
+                    progress id="loading" {}
+                    span class="num" { (format!("{seconds:.0}")) (lang.of(" s behind", " 秒")) }
+                }
+            }
         }
     }
 }

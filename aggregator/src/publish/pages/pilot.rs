@@ -8,13 +8,13 @@ use seeds::fleet::{TrueReduction, Truth};
 
 use super::programme::standing;
 use super::svg::{self, Scale, Span, Trend};
-use super::view::{Panel, PilotHead, PilotView, reduction_of};
+use super::view::{Loading, Panel, PilotHead, PilotView, judged_by, reduction_of};
 use super::words::{self, Lang};
 use super::{Frame, both, frame, instant, years};
 use crate::publish::number;
 
-/// Renders the page of one pilot.
-pub fn pilot_page(view: &PilotView, lang: Lang) -> Markup {
+/// Renders the page of one pilot; `loading` says what is not in yet.
+pub fn pilot_page(view: &PilotView, loading: Option<Loading>, lang: Lang) -> Markup {
     let head = &view.head;
     let of_panel = |panel: &Panel| {
         let figures = panel.yearly.iter().chain(&panel.quarterly).filter_map(reduction_of);
@@ -37,7 +37,7 @@ pub fn pilot_page(view: &PilotView, lang: Lang) -> Markup {
         (quality(view, lang))
     };
     let here = format!("/pilots/{}?period={}&", head.id, view.shown.period);
-    frame(&Frame { lang, title: name, here, loading: view.loading, as_of: Some(view.as_of) }, &body)
+    frame(&Frame { lang, title: name, here, loading, as_of: Some(view.as_of) }, &body)
 }
 
 fn link(head: &PilotHead, period: Period, lang: Lang) -> String {
@@ -216,7 +216,7 @@ fn numbers(panel: &Panel, lang: Lang) -> Markup {
                                 @for index in 0..panel.stages.len() {
                                     td { (figure.stages.get(index).map_or("–", |stage| words::standing(lang, stage.standing))) }
                                 }
-                                td class="num" { (percent(figure.stages.first().map(|stage| stage.path))) }
+                                td class="num" { (percent(judged_by(figure).map(|stage| stage.path))) }
                                 td class="num" { (amount(figure.actual)) }
                                 td class="num" { (amount(figure.adjusted_baseline)) }
                                 td class="num" { (percent(figure.coverage)) }

@@ -4,12 +4,12 @@ use maud::{Markup, html};
 use model::{Figure, Indicator, Period, Scope, Stage, Standing};
 
 use super::svg::{self, Scale};
-use super::view::{Choice, PilotRow, ProgrammeView, RegionBlock, SHOWN, reduction_of, standing_of};
+use super::view::{Choice, Loading, PilotRow, ProgrammeView, RegionBlock, SHOWN, judged_by, reduction_of, standing_of};
 use super::words::{self, Lang, STANDINGS};
 use super::{Frame, frame, years};
 
-/// Renders the programme page.
-pub fn programme_page(view: &ProgrammeView, lang: Lang) -> Markup {
+/// Renders the programme page; `loading` says what is not in yet.
+pub fn programme_page(view: &ProgrammeView, loading: Option<Loading>, lang: Lang) -> Markup {
     let stages: Vec<Vec<Stage>> = SHOWN.iter().map(|indicator| view.programme.stages(indicator)).collect();
     let targets = stages.iter().flatten().map(|stage| stage.reduction);
     let scale = Scale::around(view.figures.iter().filter_map(reduction_of).chain(targets.clone()));
@@ -35,7 +35,7 @@ pub fn programme_page(view: &ProgrammeView, lang: Lang) -> Markup {
         (method(lang))
     };
     let here = format!("/?scope={}&period={}&", view.scope, view.shown.period);
-    frame(&Frame { lang, title: name, here, loading: view.loading, as_of: Some(view.as_of) }, &body)
+    frame(&Frame { lang, title: name, here, loading, as_of: Some(view.as_of) }, &body)
 }
 
 fn link(scope: &Scope, period: Period, lang: Lang) -> String {
@@ -66,7 +66,7 @@ fn question(view: &ProgrammeView, lang: Lang) -> String {
 fn headline(view: &ProgrammeView, lang: Lang) -> String {
     let targeted: Vec<&Figure> = view.figures.iter().filter(|figure| figure.target.is_some()).collect();
     let judged: Vec<&&Figure> = targeted.iter().filter(|figure| reduction_of(figure).is_some()).collect();
-    let Some(by) = judged.iter().find_map(|figure| due_year(figure)) else {
+    let Some(by) = judged.iter().find_map(|figure| judged_by(figure)?.by.get(..4)) else {
         return lang
             .of("There are not yet enough data for a figure of this period.", "本期数据尚不足以得出结果。")
             .to_owned();
@@ -82,16 +82,6 @@ fn headline(view: &ProgrammeView, lang: Lang) -> String {
         (Lang::Zh, true) => format!("设有目标的 {n} 项指标中，{reached} 项已达到 {by} 年阶段目标。"),
         (Lang::Zh, false) => format!("设有目标的 {n} 项指标中，{reached} 项已达到 {by} 年阶段目标。{rest}。"),
     }
-}
-
-/// The year of the stage that a figure is judged by.
-fn due_year(figure: &Figure) -> Option<&str> {
-    let target = figure.target?;
-    let year = i32::from(figure.period.last_month().first_day().year());
-    let due = |by: &str| by.get(..4).and_then(|text| text.parse::<i32>().ok());
-    let judged = figure.stages.iter().find(|stage| due(&stage.by).is_some_and(|due| due >= year));
-    let judged = judged.or(figure.stages.last()).filter(|stage| stage.target == target)?;
-    judged.by.get(..4)
 }
 
 fn shortfall(figure: &Figure, lang: Lang) -> Option<String> {
@@ -299,27 +289,33 @@ fn targets_section(view: &ProgrammeView, lang: Lang) -> Markup {
                                     None => "–",
                                 } }
                             }
-                            td class="text" { (clauses(view, indicator)) }
+                            td class="text" lang="zh-Hans" { (clauses(view, indicator)) }
                         }
                     }
                 }
             }
+            @for quote in quotes(view) { blockquote lang="zh-Hans" { (quote) } }
         }
     }
 }
 
-/// Where the programme says so, and its own words.
-fn clauses(view: &ProgrammeView, indicator: &Indicator) -> Markup {
+/// Where the programme says so.
+fn clauses(view: &ProgrammeView, indicator: &Indicator) -> String {
     let of_indicator = view.programme.targets.iter().filter(|target| target.indicator == *indicator);
-    let mut clauses: Vec<(&str, &str)> =
-        of_indicator.map(|target| (target.clause.as_str(), target.text.as_str())).collect();
+    let mut clauses: Vec<&str> = of_indicator.map(|target| target.clause.as_str()).collect();
     clauses.dedup();
-    html! {
-        @for (index, (clause, text)) in clauses.iter().enumerate() {
-            @if index == 0 || clauses[index - 1].0 != *clause { div lang="zh-Hans" { (clause) } }
-            @if !text.is_empty() { small class="quote" lang="zh-Hans" { "“" (text) "”" } }
+    clauses.join("; ")
+}
+
+/// The programme's own words, each once: several targets stand in one sentence.
+fn quotes(view: &ProgrammeView) -> Vec<&str> {
+    let mut quotes: Vec<&str> = Vec::new();
+    for target in &view.programme.targets {
+        if !target.text.is_empty() && !quotes.contains(&target.text.as_str()) {
+            quotes.push(&target.text);
         }
     }
+    quotes
 }
 
 fn method(lang: Lang) -> Markup {

@@ -73,8 +73,9 @@ rect.untargeted{color:#64788f}
 .data th,.data td{text-align:right;padding:5px 0 5px 18px;border-bottom:1px solid var(--hair);vertical-align:top;font-weight:400}
 .data th:first-child,.data td:first-child{text-align:left;padding-left:0;white-space:nowrap}
 .data thead th{color:var(--muted);font-size:13px;border-bottom:1px solid var(--ink);vertical-align:bottom}
-.data .text{text-align:left}.quote{display:block;color:var(--muted);font-size:13px;max-width:44em}
-.truths .data th,.truths .data td{padding-left:8px}
+.data .text{text-align:left}
+blockquote{margin:12px 0 0;padding-left:14px;border-left:2px solid var(--line);color:var(--muted);font-size:14px;max-width:52em}
+.truths .data th,.truths .data td{padding-left:8px}.truths .data th:first-child{padding-left:0}
 .scroll{overflow-x:auto}
 details{margin-top:14px;font-size:14px}summary{cursor:pointer;color:var(--link);width:fit-content}
 .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(210px,1fr));gap:14px 28px;margin:22px 0 0}

@@ -14,7 +14,7 @@ use maud::{Markup, html};
 use model::period::MonthNo;
 use model::{Figure, Period, PeriodKind, Stage, Standing};
 
-use super::view::{glide_path, reduction_of, standing_of};
+use super::view::{glide_path, judged_by, reduction_of, standing_of};
 use super::words::{self, Lang, standing_class};
 
 /// A horizontal or vertical scale of reductions.
@@ -116,7 +116,7 @@ pub(crate) fn small_bullet(scale: &Scale, column: usize, figure: &Figure) -> Mar
 
 /// The bullet bar of one indicator: reduction against both stages and the glide path.
 pub(crate) fn bullet(lang: Lang, scale: &Scale, figure: &Figure, stages: &[Stage]) -> Markup {
-    let path = figure.stages.first().map(|stage| stage.path);
+    let path = judged_by(figure).map(|stage| stage.path);
     html! {
         svg class="bullet" height="56" role="img" aria-label=(bullet_text(lang, figure, stages, path)) {
             @for tick in scale.ticks() {

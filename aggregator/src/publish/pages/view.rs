@@ -3,9 +3,12 @@
 use std::sync::Arc;
 
 use jiff::civil::Date;
+use model::period::MonthNo;
 use model::programme::Label;
 use model::registry::DayRange;
-use model::{Figure, Indicator, Period, PilotId, Programme, Scope, Slug, Stage, Standing, State, UnixMillis};
+use model::{
+    Figure, Indicator, Period, PilotId, Programme, Scope, Slug, Stage, StageStanding, Standing, State, UnixMillis,
+};
 use seeds::fleet::Truth;
 
 /// The four indicators that both pages show, in this order.
@@ -70,8 +73,7 @@ pub struct ProgrammeView {
     pub regions: Vec<RegionBlock>,
     /// Regions, sectors, classes.
     pub choices: [Vec<Choice>; 3],
-    /// Share of the demo's history that is in; none = nothing is loading.
-    pub loading: Option<f64>,
+    /// When the figures were read.
     pub as_of: UnixMillis,
 }
 
@@ -132,7 +134,7 @@ pub struct PilotView {
     pub panels: Vec<Panel>,
     pub truth: Option<Truth>,
     pub quality: DataQuality,
-    pub loading: Option<f64>,
+    /// When the figures were read.
     pub as_of: UnixMillis,
 }
 
@@ -144,6 +146,13 @@ pub fn reduction_of(figure: &Figure) -> Option<f64> {
 /// The standing that a page shows: insufficient if the figure is, none where there is no target.
 pub fn standing_of(figure: &Figure) -> Option<Standing> {
     if figure.state == State::Insufficient { Some(Standing::Insufficient) } else { figure.standing }
+}
+
+/// The stage that a figure is judged by: the first one due not before the period's end, else the last.
+pub fn judged_by(figure: &Figure) -> Option<&StageStanding> {
+    let last_day = MonthNo(figure.period.last_month().0 + 1).first_day().yesterday().ok()?.to_string();
+    // Days as text compare like days.
+    figure.stages.iter().find(|stage| stage.by >= last_day).or(figure.stages.last())
 }
 
 /// The reduction that the glide path asks for on a day: geometric, piecewise through the stages, flat after the last.
@@ -169,6 +178,15 @@ pub fn glide_path(stages: &[Stage], baseline_end: Date, day: Date) -> Option<f64
 pub(crate) fn days_between(from: Date, to: Date) -> f64 {
     // Safe because days are the largest unit asked for, and two dates of the calendar always have a span.
     f64::from(from.until(to).expect("two dates of the calendar").get_days())
+}
+
+/// What is not in yet, for the bar on top of a page.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub enum Loading {
+    /// The share of the demo's history that was published and committed.
+    History(f64),
+    /// All is committed; figures are still this many seconds behind.
+    Figures(f64),
 }
 
 #[cfg(test)]
