@@ -173,7 +173,6 @@ fn start_up_lines(child: &mut Child) -> (Vec<String>, mpsc::Receiver<String>) {
 /// An HTTP answer.
 pub(crate) struct Answer {
     pub(crate) status: u16,
-    pub(crate) head: String,
     pub(crate) body: Vec<u8>,
 }
 
@@ -196,7 +195,7 @@ pub(crate) fn get(http: SocketAddr, path: &str, headers: &[&str]) -> Answer {
     let status = head.split(' ').nth(1).unwrap().parse().unwrap();
     let raw = bytes[end + 4..].to_vec();
     let chunked = head.to_ascii_lowercase().contains("transfer-encoding: chunked");
-    Answer { status, head, body: if chunked { unchunk(&raw) } else { raw } }
+    Answer { status, body: if chunked { unchunk(&raw) } else { raw } }
 }
 
 /// The body of a chunked answer.
