@@ -140,7 +140,7 @@ fn list(rows: &Value, json: bool, columns: &[&str]) -> Result<(), Failure> {
         let cell = |column: &&str| match &row[*column] {
             Value::String(text) => text.clone(),
             Value::Null => "-".to_owned(),
-            other => other.to_string(),
+            number @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => number.to_string(),
         };
         println!("{}", columns.iter().map(cell).collect::<Vec<_>>().join("\t"));
     }

@@ -132,6 +132,7 @@ pub(crate) struct ExplainArgs {
 }
 
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(crate) struct RejectedArgs {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
@@ -141,29 +142,16 @@ pub(crate) struct RejectedArgs {
     /// Print JSON, with the bytes in base64.
     #[arg(long)]
     pub(crate) json: bool,
-    /// What to do with them.
-    #[arg(long, value_enum, default_value_t = RejectedAction::List)]
-    pub(crate) action: RejectedAction,
-    /// Short for --action replay.
-    #[arg(long, conflicts_with_all = ["suggest", "action"])]
+    /// Take what the registry accepts now, into the past hours where it belongs.
+    #[arg(long)]
     pub(crate) replay: bool,
-    /// Short for --action suggest.
-    #[arg(long, conflicts_with = "action")]
+    /// Print registry lines for the series that nobody registered.
+    #[arg(long, conflicts_with = "replay")]
     pub(crate) suggest: bool,
 }
 
-/// What `rejected` does.
-#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
-pub(crate) enum RejectedAction {
-    /// Print them.
-    List,
-    /// Take what the registry accepts now, into the past hours where it belongs.
-    Replay,
-    /// Print registry lines for the series that nobody registered.
-    Suggest,
-}
-
 #[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command line")]
 pub(crate) struct RecomputeArgs {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,

@@ -5,6 +5,8 @@
 //! It asserts: every reading the fleet sent is stored once, totals equal the fleet's own arithmetic, and what was figured on
 //! the way is, bit for bit, what a recompute gives.
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
+
 use std::path::PathBuf;
 use std::sync::Arc;
 

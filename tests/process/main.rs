@@ -1,6 +1,8 @@
 //! Drives the real binary with real clients. `cargo xtask test` installs what these tests need and runs them; plain
 //! `cargo test` leaves this target out (see `Cargo.toml`).
 
+#![allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
+
 mod bad_input;
 mod clients;
 mod commands;

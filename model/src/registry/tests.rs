@@ -42,8 +42,7 @@ fn listed(mistakes: &[Mistake]) -> String {
 
 #[test]
 fn the_example_reads() {
-    let pilot =
-        parse_pilot("seeds/example/pilot.toml", EXAMPLE).unwrap_or_else(|m| panic!("{}", listed(&m)));
+    let pilot = parse_pilot("seeds/example/pilot.toml", EXAMPLE).unwrap_or_else(|m| panic!("{}", listed(&m)));
     assert_eq!(pilot.series.len(), 7);
     assert_eq!(pilot.earliest.to_string(), "2014-12-30T16:00:00.000Z");
     assert_eq!(pilot.pieces, PiecesFrom::Series);
