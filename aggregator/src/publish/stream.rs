@@ -150,7 +150,7 @@ pub(crate) fn page(rows: &[impl Serialize], next: Option<String>) -> Result<Resp
 /// Names the next page.
 pub(crate) fn link(response: &mut Response, next: Option<String>) {
     let Some(next) = next else { return };
-    // Everything in it was percent-encoded, so it is a header; if it were not, a page without a link would be a lie.
+    // Safe because everything in it was percent-encoded; if it were not, a page without a link would be a lie.
     let value = HeaderValue::try_from(format!("<{next}>; rel=\"next\"")).expect("an encoded link is a header");
     response.headers_mut().insert(header::LINK, value);
 }
