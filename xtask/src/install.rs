@@ -5,7 +5,7 @@ use std::process::{Command, Stdio};
 
 use anyhow::bail;
 
-use crate::{root, run};
+use crate::{run, target_dir};
 
 /// A program of the outer tiers and the Debian package that has it.
 const DEBIAN: [(&str, &str); 4] = [
@@ -52,9 +52,9 @@ fn install_debian(packages: &[&str]) -> anyhow::Result<()> {
     run(install)
 }
 
-/// A virtual environment under `target/` with the Python packages.
+/// A virtual environment beside what cargo builds, with the Python packages.
 fn python() -> anyhow::Result<PathBuf> {
-    let environment = root().join("target/python");
+    let environment = target_dir().join("python");
     let interpreter = environment.join("bin/python");
     if !interpreter.is_file() {
         let mut venv = Command::new("python3");

@@ -10,6 +10,7 @@ mod install;
 
 use std::path::PathBuf;
 use std::process::{Command, ExitCode};
+use std::sync::OnceLock;
 use std::time::Instant;
 
 use anyhow::{Context, bail};
@@ -47,12 +48,16 @@ fn test() -> anyhow::Result<()> {
     tier("process tests: the real binary with real clients", process)
 }
 
+/// Says what runs, runs it. Nothing is printed behind it, so that the last tier's own closing lines end the output.
 fn tier(name: &str, command: Command) -> anyhow::Result<()> {
-    println!("\n==> {name}");
-    let started = Instant::now();
-    run(command)?;
-    println!("==> {name}: passed in {} s", started.elapsed().as_secs());
-    Ok(())
+    println!("\n==> {name} ({} s since the start)", started().elapsed().as_secs());
+    run(command)
+}
+
+/// When this process first asked.
+fn started() -> Instant {
+    static STARTED: OnceLock<Instant> = OnceLock::new();
+    *STARTED.get_or_init(Instant::now)
 }
 
 /// A cargo command at the workspace's root.
@@ -66,6 +71,11 @@ fn root() -> PathBuf {
     let mut root = PathBuf::from(env!("CARGO_MANIFEST_DIR"));
     root.pop();
     root
+}
+
+/// Where cargo puts what it builds.
+fn target_dir() -> PathBuf {
+    std::env::var_os("CARGO_TARGET_DIR").map_or_else(|| root().join("target"), PathBuf::from)
 }
 
 /// Runs a command to its end.

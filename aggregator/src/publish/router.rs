@@ -50,7 +50,7 @@ pub fn router(site: Arc<Site>, gate: Gate) -> Router {
 
 fn not_found() -> Response {
     let detail = "there is nothing here; the pages are / and /pilots/ID, the API is /api/v1/{status, pilots, readings, \
-                  rollups, figures, rejections, conflicts}";
+                  rollups, figures, orders, rejections, conflicts}";
     Problem::new(StatusCode::NOT_FOUND, detail).into_response()
 }
 

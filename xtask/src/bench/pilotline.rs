@@ -7,7 +7,7 @@ use std::process::{Child, Command, Stdio};
 use anyhow::{Context, ensure};
 
 use super::load::{self, CONNECTIONS, Measured};
-use crate::root;
+use crate::target_dir;
 
 /// Stops the server and removes its directory, whatever happened.
 struct Running {
@@ -29,7 +29,7 @@ pub(crate) fn measure() -> anyhow::Result<Measured> {
     let pilots = dir.join("pilots");
     std::fs::create_dir_all(&pilots)?;
     std::fs::write(pilots.join("bench.toml"), registry())?;
-    let mut child = Command::new(root().join("target/release/pilotline"))
+    let mut child = Command::new(target_dir().join("release/pilotline"))
         .args(["run", "--mqtt", "127.0.0.1:0", "--http", "127.0.0.1:0", "--data"])
         .arg(dir.join("data"))
         .arg("--pilots")
