@@ -187,7 +187,7 @@ fn programme_view(programme: &Arc<Programme>) -> ProgrammeView {
     let row = |index: usize| {
         let head = head(index);
         let figures = figures(programme, &Scope::Pilot(head.id.clone()), |i| reduction(index, i));
-        PilotRow { head, figures }
+        PilotRow { head, data_to: None, figures }
     };
     let region = |(index, (id, en, zh)): (usize, &(&str, &str, &str))| RegionBlock {
         id: slug(id),

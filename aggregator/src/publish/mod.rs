@@ -158,6 +158,10 @@ impl Site {
         }
     }
 
+    fn is_loading_history(&self) -> bool {
+        self.progress.as_ref().is_some_and(|progress| progress.share().is_some())
+    }
+
     /// What is not in yet, for the bar on the pages; none in steady state.
     fn loading(&self, now: UnixMillis) -> Option<Loading> {
         if let Some(share) = self.progress.as_ref().and_then(|progress| progress.share()) {

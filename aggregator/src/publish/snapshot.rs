@@ -89,7 +89,9 @@ pub(crate) fn programme(
     }
     let key = Key { viewer: viewer.key(), scope: scope.clone(), asked };
     let figured = site.aggregator.figured_through();
-    if let Some(view) = site.state.programme_views.get(&key, &registry, figured) {
+    // While history loads the page also says how far each pilot's data are, which moves without any figure.
+    let kept = site.state.programme_views.get(&key, &registry, figured);
+    if let Some(view) = kept.filter(|_| !site.is_loading_history()) {
         return Ok(Some(view));
     }
     let read_at = Instant::now();
@@ -108,6 +110,7 @@ fn read_programme(
     now: UnixMillis,
 ) -> Result<ProgrammeView, StoreError> {
     let of_scope = histories(site, scope, now)?;
+    let is_loading = site.is_loading_history();
     let visible: Vec<&Arc<Pilot>> = registry.pilots.values().filter(|pilot| viewer.sees(pilot)).collect();
     let in_scope: Vec<&Arc<Pilot>> = visible.iter().copied().filter(|pilot| holds(scope, pilot)).collect();
     let zone = in_scope.first().map_or(TimeZone::UTC, |pilot| pilot.zone.clone());
@@ -116,7 +119,8 @@ fn read_programme(
     let mut regions: BTreeMap<&Slug, Vec<PilotRow>> = BTreeMap::new();
     for pilot in in_scope {
         let figures = period_figures(site, &Scope::Pilot(pilot.id.clone()), period, now)?;
-        regions.entry(&pilot.region).or_default().push(PilotRow { head: head(pilot, site), figures });
+        let data_to = if is_loading { site.store.data_cutoff(&pilot.id)? } else { None };
+        regions.entry(&pilot.region).or_default().push(PilotRow { head: head(pilot, site), data_to, figures });
     }
     let mut blocks = Vec::with_capacity(regions.len());
     for (id, pilots) in regions {

@@ -79,7 +79,7 @@ fn frame(frame: &Frame<'_>, body: &Markup) -> Markup {
                 @if let Some(loading) = frame.loading { (loading_bar(lang, loading)) }
                 main id="main" { (body) }
                 footer {
-                    p { (lang.of("Every number on this page is a stored figure, rounded half to even; the ", "本页每个数字均为已存储的结果,按“四舍六入五成双”修约;未修约数值见 "))
+                    p { (lang.of("Every number on this page is a stored figure, rounded half to even; the ", "本页每个数字均为已存储的结果，按“四舍六入五成双”修约；未修约数值见"))
                         a href="/api/v1/figures?scope=programme" { (lang.of("API", "接口")) }
                         (lang.of(" gives it in full.", "。")) }
                     @if let Some(at) = frame.as_of {
@@ -108,6 +108,11 @@ fn loading_bar(lang: Lang, loading: Loading) -> Markup {
             }
         }
     }
+}
+
+/// The day of an instant.
+fn day(at: UnixMillis) -> String {
+    at.to_string().chars().take(10).collect()
 }
 
 /// An instant as a person reads it.

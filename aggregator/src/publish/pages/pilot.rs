@@ -140,21 +140,25 @@ fn told(view: &PilotView, panel: &Panel) -> Vec<TrueReduction> {
 
 /// What one unit of output took, now and in the baseline; for defects the share of pieces.
 fn per_unit(figure: &Figure, lang: Lang) -> Markup {
-    let (Some(now), Some(then)) = (figure.per_unit, figure.per_unit_baseline) else { return html! {} };
+    // Of too few months they would compare what is not comparable.
+    let shown = reduction_of(figure).and(figure.per_unit).zip(figure.per_unit_baseline);
+    let Some((now, then)) = shown else { return html! {} };
     let unit = words::unit(lang, &figure.unit);
     let (is_share, what) = match figure.indicator {
-        Indicator::DefectRate => (true, lang.of("of inspected pieces", "（占受检件）").to_owned()),
-        Indicator::ProductionCycle => (false, format!("{unit}{}", lang.of(" per order", "/单"))),
+        Indicator::DefectRate => (true, lang.of(" of inspected pieces", "（占受检件）").to_owned()),
+        Indicator::ProductionCycle => (false, format!(" {unit}{}", lang.of(" per order", "/单"))),
         Indicator::OperatingCost
         | Indicator::EnergyIntensity
         | Indicator::EnergyIntensityEquivalent
         | Indicator::CycleTime
-        | Indicator::PollutantIntensity(_) => (false, format!("{unit}{}", lang.of(" per unit of output", "/单位产出"))),
+        | Indicator::PollutantIntensity(_) => {
+            (false, format!(" {unit}{}", lang.of(" per unit of output", "/单位产出")))
+        }
     };
     let number = |value: f64| if is_share { lang.percent(value) } else { number::amount(value) };
     html! {
         p class="per-unit" {
-            span class="num" { (number(now)) } " " (what) (lang.of("; baseline ", "；基准期 "))
+            span class="num" { (number(now)) } (what) (lang.of("; baseline ", "；基准期 "))
             span class="num" { (number(then)) }
         }
     }
@@ -170,8 +174,8 @@ fn stage_list(figure: &Figure, lang: Lang) -> Markup {
                 @for stage in &figure.stages {
                     li {
                         (svg::symbol(Some(stage.standing)))
-                        span { (lang.of("Stage ", "")) (stage.by.get(..4).unwrap_or(&stage.by)) (lang.of("", "年阶段")) ", "
-                            span class="num" { (lang.percent_short(stage.target)) } ": "
+                        span { (lang.of("Stage ", "")) (stage.by.get(..4).unwrap_or(&stage.by)) (lang.of(", ", "年阶段，"))
+                            span class="num" { (lang.percent_short(stage.target)) } (lang.of(": ", "："))
                             (words::standing(lang, stage.standing))
                             @if is_over(&stage.by) && stage.standing != Standing::Achieved { (lang.of(", missed", "，未达标")) } }
                     }

@@ -6,7 +6,7 @@ use model::{Figure, Indicator, Period, Scope, Stage, Standing};
 use super::svg::{self, Scale};
 use super::view::{Choice, Loading, PilotRow, ProgrammeView, RegionBlock, SHOWN, judged_by, reduction_of, standing_of};
 use super::words::{self, Lang, STANDINGS};
-use super::{Frame, frame, years};
+use super::{Frame, day, frame, years};
 
 /// Renders the programme page; `loading` says what is not in yet.
 pub fn programme_page(view: &ProgrammeView, loading: Option<Loading>, lang: Lang) -> Markup {
@@ -238,7 +238,10 @@ fn pilot_row(row: &PilotRow, view: &ProgrammeView, lang: Lang, scale: &Scale) ->
         tr role="row" {
             th role="rowheader" scope="row" {
                 a href={ "/pilots/" (head.id) "?period=" (view.shown.period) "&lang=" (lang.code()) } { (lang.label(&head.name)) }
-                small { (lang.label(&head.sector.1)) " · " (lang.label(&head.class.1)) }
+                small {
+                    (lang.label(&head.sector.1)) " · " (lang.label(&head.class.1))
+                    @if let Some(at) = row.data_to { " · " (lang.of("data to ", "数据至")) span class="num" { (day(at)) } }
+                }
             }
             @for (column, figure) in row.figures.iter().enumerate() { td role="cell" { (cell(lang, scale, column, figure)) } }
         }

@@ -116,7 +116,7 @@ pub(crate) fn small_bullet(scale: &Scale, column: usize, figure: &Figure) -> Mar
 
 /// The bullet bar of one indicator: reduction against both stages and the glide path.
 pub(crate) fn bullet(lang: Lang, scale: &Scale, figure: &Figure, stages: &[Stage]) -> Markup {
-    let path = judged_by(figure).map(|stage| stage.path);
+    let path = judged_by(figure).map(|stage| stage.path).filter(|_| figure.reduction.is_some());
     html! {
         svg class="bullet" height="56" role="img" aria-label=(bullet_text(lang, figure, stages, path)) {
             @for tick in scale.ticks() {

@@ -40,6 +40,8 @@ pub struct PilotHead {
 #[derive(Debug, Clone, PartialEq)]
 pub struct PilotRow {
     pub head: PilotHead,
+    /// While history loads: how far this pilot's data have come.
+    pub data_to: Option<UnixMillis>,
     pub figures: Vec<Figure>,
 }
 
