@@ -131,8 +131,9 @@ pub(crate) fn bullet(lang: Lang, scale: &Scale, figure: &Figure, stages: &[Stage
             line class="zero" x1=(scale.x(0.0)) x2=(scale.x(0.0)) y1="15" y2="45" {}
             @for (index, stage) in stages.iter().enumerate() {
                 line class="stage" x1=(scale.x(stage.reduction)) x2=(scale.x(stage.reduction)) y1="14" y2="46" {}
-                text class="note" x=(scale.x(stage.reduction)) y="11" text-anchor=(if index == 0 { "end" } else { "start" })
-                    dx=(if index == 0 { "2" } else { "-2" }) {
+                @let anchor = label_anchor(scale, index, stage);
+                text class="note" x=(scale.x(stage.reduction)) y="11" text-anchor=(anchor)
+                    dx=(if anchor == "end" { "2" } else { "-2" }) {
                     (stage.due.year()) ": " (lang.percent_short(stage.reduction))
                 }
             }
@@ -141,6 +142,12 @@ pub(crate) fn bullet(lang: Lang, scale: &Scale, figure: &Figure, stages: &[Stage
             }
         }
     }
+}
+
+/// The first stage's label stands left of its mark, the others' right, so that two never meet; at the edge there is room on
+/// the left only.
+fn label_anchor(scale: &Scale, index: usize, stage: &Stage) -> &'static str {
+    if index == 0 || scale.share(stage.reduction) > 0.82 { "end" } else { "start" }
 }
 
 fn bullet_text(lang: Lang, figure: &Figure, stages: &[Stage], path: Option<f64>) -> String {
