@@ -25,7 +25,9 @@ pub(crate) fn check(arguments: &CheckArgs) -> Result<(), Failure> {
     report_damage(&damage)?;
     if !arguments.json {
         let checked = if arguments.place.data.is_some() { ", every checksum of the store is right" } else { "" };
-        println!("{} pilots, programme {}{checked}", loaded.registry.pilots.len(), loaded.programme.id);
+        let n_pilots = loaded.registry.pilots.len();
+        let pilots = if n_pilots == 1 { "pilot" } else { "pilots" };
+        println!("{n_pilots} {pilots}, programme {}{checked}", loaded.programme.id);
     }
     Ok(())
 }

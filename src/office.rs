@@ -7,6 +7,8 @@ use std::time::Duration;
 
 use aggregator::{Aggregator, AggregatorGuard};
 use anyhow::Context;
+use base64::Engine;
+use base64::prelude::BASE64_STANDARD;
 use ingest::auth::Logins;
 use ingest::commit::{Committer, CommitterHandle};
 use ingest::index::{CurrentIndex, Index};
@@ -151,7 +153,7 @@ impl Office {
         self.settled()?;
         let mut rows = Vec::new();
         self.each_rejection(since, |row| {
-            rows.push(serde_json::to_value(&row).context("failed to print JSON")?);
+            rows.push(shown_rejection(row));
             Ok(())
         })?;
         Ok(Value::Array(rows))
@@ -215,6 +217,24 @@ impl Office {
         );
         Ok(())
     }
+}
+
+/// A rejection as `rejected` prints it, its bytes in base64.
+fn shown_rejection(row: RejectionRow) -> Value {
+    let message = row.message;
+    json!({
+        "id": row.id,
+        "at": message.at,
+        "last_at": row.last_at,
+        "times": row.times,
+        "topic": message.topic,
+        "pilot": message.pilot,
+        "login": message.login,
+        "refusals": message.refusals,
+        "size": message.size,
+        "bytes": row.has_bytes.then(|| BASE64_STANDARD.encode(&message.bytes)),
+        "replayed": row.replayed,
+    })
 }
 
 /// Asks the server that owns the data directory; if none runs, opens the directory for this one request.

@@ -32,13 +32,13 @@ pub(crate) fn rejected(arguments: &RejectedArgs) -> Result<(), Failure> {
 
 /// `time  times  topic  reason: detail`, one line per refusal.
 fn print_row(row: &Value) {
-    for refusal in row["message"]["refusals"].as_array().into_iter().flatten() {
+    for refusal in row["refusals"].as_array().into_iter().flatten() {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
         println!(
             "{}  {}x  {}  {}: {}",
             text(&row["last_at"]),
             row["times"],
-            text(&row["message"]["topic"]),
+            text(&row["topic"]),
             text(&refusal["reason"]),
             text(&refusal["detail"])
         );

@@ -2,6 +2,7 @@
 
 use std::collections::BTreeMap;
 
+use jiff::civil::Date;
 use model::period::MonthNo;
 use model::programme::Stage;
 use model::{Figure, Finding, Indicator, Period, PeriodKind, Programme, Scope, State, UnixMillis, Validity, Window};
@@ -166,7 +167,7 @@ struct Plan<'a> {
 impl<'a> Plan<'a> {
     fn of(programme: &Programme, data: &PilotData<'_>, scope: &'a Scope, indicator: &'a Indicator) -> Plan<'a> {
         let end = data.pilot.baseline.to;
-        let t0 = fractional_year(end.tomorrow().unwrap_or(end));
+        let t0 = after(end);
         Plan { scope, indicator, stages: programme.stages(indicator), t0 }
     }
 
@@ -253,15 +254,21 @@ pub fn empty(scope: &Scope, indicator: &Indicator, period: Period) -> Figure {
     }
 }
 
-/// The figure of a scope that has none stored: the programme's targets, and why there is no more.
+/// The end of a day, in fractional years.
+fn after(day: Date) -> f64 {
+    fractional_year(day.tomorrow().unwrap_or(day))
+}
+
+/// The figure of a scope that has none stored: the programme's targets with the glide path from `baseline_end` (none if the
+/// scope has no pilot: then no path has begun), and why there is no more.
 pub fn without_data(
     programme: &Programme,
-    scope: &Scope,
+    (scope, baseline_end): (&Scope, Option<Date>),
     indicator: &Indicator,
     period: Period,
     findings: Vec<Finding>,
 ) -> Figure {
     let stages = programme.stages(indicator);
-    let paths = vec![1.0; stages.len()];
+    let paths = baseline_end.map_or_else(|| vec![1.0; stages.len()], |end| paths(&stages, after(end), period));
     assemble(scope, indicator, period, &stages, &paths, Outcome { findings, ..Outcome::default() })
 }

@@ -355,7 +355,8 @@ impl Aggregator {
             };
             let year = || Period::containing(MonthNo::containing(now, &jiff::tz::TimeZone::UTC), PeriodKind::Year);
             let period = period.unwrap_or_else(year);
-            answer.push(without_data(&self.programme, scope, indicator, period, findings));
+            let ends = inside(&self.registry.get(), scope).map(|pilot| pilot.baseline.to).max();
+            answer.push(without_data(&self.programme, (scope, ends), indicator, period, findings));
         }
         Ok(())
     }
@@ -368,13 +369,16 @@ pub(crate) enum Changed {
     No,
 }
 
-/// The indicators of a scope: the fixed ones and the pollutants of its pilots.
-fn indicators_of(registry: &Registry, scope: &Scope) -> Vec<Indicator> {
-    let inside = |pilot: &&Arc<Pilot>| match scope {
+/// The pilots that a scope speaks of.
+fn inside<'a>(registry: &'a Registry, scope: &'a Scope) -> impl Iterator<Item = &'a Arc<Pilot>> {
+    registry.pilots.values().filter(move |pilot| match scope {
         Scope::Pilot(id) | Scope::Workshop(id, _) => pilot.id == *id,
         Scope::Programme | Scope::Region(_) | Scope::Sector(_) | Scope::Class(_) => belongs(pilot, scope),
-    };
-    let names: BTreeSet<Arc<str>> =
-        registry.pilots.values().filter(inside).flat_map(|pilot| pollutants(pilot)).collect();
+    })
+}
+
+/// The indicators of a scope: the fixed ones and the pollutants of its pilots.
+fn indicators_of(registry: &Registry, scope: &Scope) -> Vec<Indicator> {
+    let names: BTreeSet<Arc<str>> = inside(registry, scope).flat_map(|pilot| pollutants(pilot)).collect();
     Indicator::FIXED.into_iter().chain(names.into_iter().map(Indicator::PollutantIntensity)).collect()
 }

@@ -46,8 +46,11 @@ fn a_refused_message_is_replayed_once_the_registry_is_right() {
     publish_all(server.mqtt, "replay", QoS::AtLeastOnce, vec![("pilotline/v1/plant-b/gw1".to_owned(), body.to_vec())]);
     assert_eq!(server.json("/api/v1/status")["rejected"]["unknown_pilot"], 1);
 
-    plant::write_registry(dir.path(), "plant-b");
     let data = dir.path().join("data");
+    let (code, out, err) = ran(&["rejected", "--data", data.to_str().unwrap()]);
+    assert_eq!(code, 0, "{out}{err}");
+    assert!(out.contains("pilotline/v1/plant-b/gw1") && out.contains("unknown_pilot"), "{out}");
+    plant::write_registry(dir.path(), "plant-b");
     let (code, out, err) = ran(&["reload", "--data", data.to_str().unwrap()]);
     assert_eq!(code, 0, "{out}{err}");
     let (code, out, err) = ran(&["rejected", "--replay", "--data", data.to_str().unwrap()]);

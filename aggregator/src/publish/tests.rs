@@ -293,6 +293,9 @@ async fn a_known_scope_without_data_answers_one_insufficient_figure() {
         assert_eq!((&figures[0]["state"], &figures[0]["scope"]), (&"insufficient".into(), &scope.into()));
         assert!(figures[0]["reduction"].is_null());
     }
+    let figures = site.get("/api/v1/figures?scope=pilot:p-2&indicator=operating_cost&period=2020").await.ok().json();
+    let path = figures[0]["stages"][0]["path"].as_f64().unwrap();
+    assert!((path - 0.2).abs() < 1e-9, "the glide path does not wait for data: {path}");
 }
 
 #[tokio::test(flavor = "multi_thread")]
