@@ -58,7 +58,7 @@ impl Threads {
 }
 
 impl Office {
-    /// Opens the data directory as its owner and starts the threads.
+    /// Opens the data directory as its owner and starts the threads; what is not yet settled or figured does not hold it up.
     ///
     /// # Errors
     /// If the directory is in use or cannot be opened.
@@ -72,7 +72,6 @@ impl Office {
         let (programme, factors) = (loaded.programme, loaded.factors);
         let aggregator =
             Aggregator::new(Arc::clone(&store), Arc::clone(&registry), Arc::clone(&programme), Arc::clone(&factors));
-        aggregator.registry_changed().context("failed to take up the registry")?;
         let following = aggregator.start();
         let handle = committer.handle();
         let pilots = config.pilots.clone();
@@ -131,8 +130,9 @@ impl Office {
         Ok(json!({ "pilots": n_pilots }))
     }
 
-    /// Commits the readings of series that were unregistered and now are not.
-    fn adopt(&self) -> anyhow::Result<()> {
+    /// Commits the readings of series that were unregistered and now are not. Waits for settling, so a server does it when its
+    /// doors are open.
+    pub(crate) fn adopt(&self) -> anyhow::Result<()> {
         self.settled()?;
         let index = self.index.get();
         for pilot in self.registry.get().pilots.keys() {
@@ -246,7 +246,7 @@ pub(crate) fn ask_or_open(config: &Config, request: Request) -> Result<Value, Fa
         return answer.into_result();
     }
     let (office, threads) = Office::open(config, files::load(config)?)?;
-    let done = office.execute(request);
+    let done = office.adopt().map_err(Failure::from).and_then(|()| office.execute(request));
     drop(office);
     threads.stop();
     done

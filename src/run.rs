@@ -60,6 +60,12 @@ impl Server {
         health::watch(&mut site, &office.committer, doors, &config.data);
         furnish(&mut site);
         let control = control::listen(&config.data, Arc::clone(&office))?;
+        let adopting = Arc::clone(&office);
+        tokio::task::spawn_blocking(move || {
+            if let Err(error) = adopting.adopt() {
+                tracing::error!(error = format!("{error:#}"), "readings of newly registered series not taken up");
+            }
+        });
         let (mqtt, address) = (listener.local_addr(), http.local_addr().context("the HTTP listener has no address")?);
         let (stop_http, stopped) = tokio::sync::oneshot::channel::<()>();
         let serving = tokio::spawn(publish::serve(http, Arc::new(site), async {

@@ -197,16 +197,33 @@ pub(crate) fn encode(figures: &[Figure]) -> Result<Vec<u8>, StoreError> {
 }
 
 impl Aggregator {
-    /// Writes figures if they differ from what is stored; says whether they did.
-    pub(crate) fn put_figures(&self, new: ScopeFigures) -> Result<Changed, StoreError> {
-        let (scope, indicator) = (new.scope.to_string(), new.indicator.to_string());
-        let bytes = encode(&new.figures)?;
-        if self.store.figures(&scope, &indicator)?.as_deref() == Some(bytes.as_slice()) {
-            return Ok(Changed::No);
+    /// Writes the figures that differ from what is stored, and `mark`, in one transaction; gives whose figures differed.
+    pub(crate) fn put_figures(
+        &self,
+        new: Vec<ScopeFigures>,
+        mark: Option<(&str, &[u8])>,
+    ) -> Result<Vec<(Scope, Indicator)>, StoreError> {
+        let mut changed = Vec::new();
+        for new in new {
+            let (scope, indicator) = (new.scope.to_string(), new.indicator.to_string());
+            let bytes = encode(&new.figures)?;
+            if self.store.figures(&scope, &indicator)?.as_deref() != Some(bytes.as_slice()) {
+                changed.push(((scope, indicator), bytes, new));
+            }
         }
-        self.store.write(|tx| tx.put_figures(&scope, &indicator, &bytes))?;
-        lock(&self.shared.cache).put((scope, indicator), Arc::new(new.figures));
-        Ok(Changed::Yes)
+        if changed.is_empty() && mark.is_none() {
+            return Ok(Vec::new());
+        }
+        self.store.write(|tx| {
+            changed.iter().try_for_each(|((scope, indicator), bytes, _)| tx.put_figures(scope, indicator, bytes))?;
+            mark.map_or(Ok(()), |(key, bytes)| tx.put_meta(key, bytes))
+        })?;
+        let mut cache = lock(&self.shared.cache);
+        let remember = |(key, _, new): (_, _, ScopeFigures)| {
+            cache.put(key, Arc::new(new.figures));
+            (new.scope, new.indicator)
+        };
+        Ok(changed.into_iter().map(remember).collect())
     }
 
     /// The stored figures of a scope and indicator, by period; empty if there are none.
@@ -237,18 +254,17 @@ impl Aggregator {
             let scopes = registry.pilots.get(pilot).into_iter().flat_map(|pilot| groups_of(pilot));
             wanted.extend(scopes.map(|scope| (scope, indicator.clone())));
         }
-        for (scope, indicator) in wanted {
-            self.put_figures(self.figure_group(registry, scope, indicator)?)?;
-        }
-        Ok(())
+        let figure = |(scope, indicator)| self.figure_group(registry, scope, indicator);
+        let figures = wanted.into_iter().map(figure).collect::<Result<_, _>>()?;
+        self.put_figures(figures, None).map(drop)
     }
 
     /// Figures every group again.
     pub(crate) fn figure_all_groups(&self, registry: &Registry) -> Result<(), StoreError> {
         for scope in groups(&self.programme, registry) {
-            for indicator in indicators_of(registry, &scope) {
-                self.put_figures(self.figure_group(registry, scope.clone(), indicator)?)?;
-            }
+            let figure = |indicator| self.figure_group(registry, scope.clone(), indicator);
+            let figures = indicators_of(registry, &scope).into_iter().map(figure).collect::<Result<_, _>>()?;
+            self.put_figures(figures, None)?;
         }
         Ok(())
     }
@@ -360,13 +376,6 @@ impl Aggregator {
         }
         Ok(())
     }
-}
-
-/// Whether something was written.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Changed {
-    Yes,
-    No,
 }
 
 /// The pilots that a scope speaks of.

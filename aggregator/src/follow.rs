@@ -19,7 +19,7 @@ use store::{CommitNo, Registration, StoreError, Touched};
 
 use crate::Aggregator;
 use crate::derive::{Derived, Source, broken, encode, stored_sums};
-use crate::figured::{Changed, Inputs, figure_pilot, stored_sums_of};
+use crate::figured::{Inputs, figure_pilot, stored_sums_of};
 use crate::indicator::data::open_month;
 use crate::rollup::Spec;
 use crate::tariff::Calendar;
@@ -282,16 +282,13 @@ impl Aggregator {
             let whole = marks.pilots.get(id) != Some(&mark);
             let inputs = if whole { Inputs::ALL } else { inputs };
             let calendar = round.calendars.entry(&pilot.id).or_insert_with(|| Calendar::of(pilot));
-            for figures in figure_pilot(self, (pilot, calendar), &sums, mark.open, inputs)? {
-                let of_pilot = matches!(figures.scope, Scope::Pilot(_));
-                let indicator = figures.indicator.clone();
-                if self.put_figures(figures)? == Changed::Yes && of_pilot {
-                    changed.insert((id.clone(), indicator));
-                }
-            }
+            let figures = figure_pilot(self, (pilot, calendar), &sums, mark.open, inputs)?;
+            let bytes = postcard::to_stdvec(&mark).map_err(|error| broken(mark_key(id), &error))?;
+            let key = mark_key(id);
+            let differed = self.put_figures(figures, whole.then_some((&key, &bytes)))?;
+            let of_pilot = differed.into_iter().filter(|(scope, _)| matches!(scope, Scope::Pilot(_)));
+            changed.extend(of_pilot.map(|(_, indicator)| (id.clone(), indicator)));
             if whole {
-                let bytes = postcard::to_stdvec(&mark).map_err(|error| broken(mark_key(id), &error))?;
-                self.store.write(|tx| tx.put_meta(&mark_key(id), &bytes))?;
                 marks.pilots.insert(id.clone(), mark);
             }
         }
