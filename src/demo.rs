@@ -27,6 +27,8 @@ const IN_FLIGHT: u16 = 4;
 const LIVE_EVERY: Duration = Duration::from_secs(2);
 /// Live messages of one gateway that wait for the door; beyond it the fleet waits.
 const LIVE_QUEUE: usize = 64;
+/// One part of so many on top of the bar is for settling and figuring what was published.
+const FIGURING_SHARE: u64 = 9;
 /// How long figures may take to catch up with the history.
 const FIGURED_WITHIN: Duration = Duration::from_secs(300);
 
@@ -50,7 +52,7 @@ pub(crate) fn demo(arguments: &DemoArgs) -> Result<(), Failure> {
         let history = Arc::new(Progress::default());
         let until = model::clock::now();
         let total: u64 = fleet.iter().map(|pilot| pilot.n_values(until)).sum();
-        history.total.store(total, Ordering::Relaxed);
+        history.total.store(total + total / FIGURING_SHARE, Ordering::Relaxed);
         let truth = fleet.iter().map(|pilot| (pilot.id.clone(), pilot.truth.clone())).collect();
         let server = Server::start(&config, office, threads, |site| {
             site.truth = Some(Arc::new(truth));
@@ -88,9 +90,15 @@ async fn publish(
 ) {
     let fleet: Vec<Arc<SimulatedPilot>> = fleet.into_iter().map(Arc::new).collect();
     let started = Instant::now();
-    let done = publish_history(&fleet, until, mqtt, &history).await;
-    match done {
-        Ok(n_messages) => say_history_is_in(&office, &history, n_messages, started).await,
+    let bar = progress::bar(history.total.load(Ordering::Relaxed), "history");
+    match publish_history(&fleet, until, mqtt, &history, &bar).await {
+        Ok(n_messages) => {
+            bar.set_message("figures");
+            wait_until_figured(&office).await;
+            history.done.store(history.total.load(Ordering::Relaxed), Ordering::Relaxed);
+            bar.finish_and_clear();
+            say_history_is_in(&office, n_messages, started);
+        }
         Err(error) => tracing::error!(error = format!("{error:#}"), "history not published"),
     }
     if let Err(error) = publish_live(&fleet, until, mqtt).await {
@@ -103,8 +111,8 @@ async fn publish_history(
     until: UnixMillis,
     mqtt: SocketAddr,
     history: &Arc<Progress>,
+    bar: &ProgressBar,
 ) -> anyhow::Result<u64> {
-    let bar = progress::bar(history.total.load(Ordering::Relaxed), "history");
     let mut gateways = tokio::task::JoinSet::new();
     for pilot in fleet {
         gateways.spawn(publish_pilot(Arc::clone(pilot), until, mqtt, Arc::clone(history), bar.clone()));
@@ -113,7 +121,6 @@ async fn publish_history(
     while let Some(done) = gateways.join_next().await {
         n_messages += done.context("a gateway's task panicked")??;
     }
-    bar.finish_and_clear();
     Ok(n_messages)
 }
 
@@ -156,16 +163,18 @@ impl Share {
     }
 }
 
-async fn say_history_is_in(office: &Arc<Office>, history: &Progress, n_messages: u64, started: Instant) {
-    let figured = Arc::clone(office);
+async fn wait_until_figured(office: &Arc<Office>) {
+    let figuring = Arc::clone(office);
     let caught_up = tokio::task::spawn_blocking(move || {
-        let last = figured.store.last_commit();
-        figured.aggregator.wait_figured(last, FIGURED_WITHIN)
+        let last = figuring.store.last_commit();
+        figuring.aggregator.wait_figured(last, FIGURED_WITHIN)
     });
     if !caught_up.await.unwrap_or(false) {
         tracing::error!(within_s = FIGURED_WITHIN.as_secs(), "figures did not catch up with the history");
     }
-    history.done.store(history.total.load(Ordering::Relaxed), Ordering::Relaxed);
+}
+
+fn say_history_is_in(office: &Office, n_messages: u64, started: Instant) {
     let counters = office.store.counters();
     println!(
         "history is in: {} readings and {} order events in {n_messages} messages, published and figured in {:.1} s",

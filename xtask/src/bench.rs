@@ -14,7 +14,8 @@ use crate::{cargo, root, run};
 type Bench = fn() -> anyhow::Result<()>;
 
 /// What can be measured, in the order in which all of it runs.
-const BENCHES: [(&str, Bench); 4] = [("publish", publish), ("decode", decode), ("store", store), ("figures", figures)];
+const BENCHES: [(&str, Bench); 5] =
+    [("publish", publish), ("restart", restart), ("decode", decode), ("store", store), ("figures", figures)];
 
 /// Runs the named benchmarks, or all of them.
 pub(crate) fn run_named(names: &[String]) -> anyhow::Result<()> {
@@ -43,6 +44,14 @@ fn publish() -> anyhow::Result<()> {
             println!("ratio of messages a second that arrived: {:.2}", ours.arrived_per_s / theirs.arrived_per_s);
         }
     }
+    Ok(())
+}
+
+/// From SIGKILL in the middle of a load to the first accepted message, over ten million readings.
+fn restart() -> anyhow::Result<()> {
+    run(cargo(&["build", "--release", "--quiet", "--package", "pilotline"]))?;
+    let (messages, seconds) = pilotline::restart()?;
+    println!("{messages} messages acknowledged, SIGKILL, start: first message accepted after {seconds:.2} s");
     Ok(())
 }
 

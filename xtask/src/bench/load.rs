@@ -17,6 +17,11 @@ const SECONDS: u64 = 8;
 /// Bytes of one payload.
 const PAYLOAD_BYTES: usize = 250;
 
+/// More than one connection can send in one run.
+const MESSAGES_MAX: u64 = 1_000_000;
+/// Publishers started so far, [`CONNECTIONS`] a run.
+static RUNS: AtomicU64 = AtomicU64::new(0);
+
 /// What came out of one run.
 pub(crate) struct Measured {
     /// Messages a second that the publishers were acknowledged.
@@ -64,9 +69,10 @@ pub(crate) fn publish(to: SocketAddr) -> anyhow::Result<(u64, f64, f64)> {
 
 /// One publisher: writes a window, waits for its acknowledgements, until told to stop. Gives the time of each window.
 fn publish_until(to: SocketAddr, n: usize, acknowledged: &AtomicU64, stop: &AtomicBool) -> anyhow::Result<Vec<f64>> {
+    // Every run sends readings of its own time, so that nothing is a duplicate.
+    let mut seq = RUNS.fetch_add(1, Ordering::Relaxed) / CONNECTIONS as u64 * MESSAGES_MAX;
     let mut stream = connect(to, &format!("bench-{n}"))?;
     let mut windows_ms = Vec::new();
-    let mut seq = 0u64;
     while !stop.load(Ordering::Relaxed) {
         let mut bytes = Vec::with_capacity(WINDOW * (PAYLOAD_BYTES + 40));
         for packet_id in 1..=WINDOW {
@@ -82,6 +88,17 @@ fn publish_until(to: SocketAddr, n: usize, acknowledged: &AtomicU64, stop: &Atom
         acknowledged.fetch_add(WINDOW as u64, Ordering::Relaxed);
     }
     Ok(windows_ms)
+}
+
+/// Publishes one message and waits for its PUBACK.
+pub(crate) fn publish_one(to: SocketAddr) -> anyhow::Result<()> {
+    let mut stream = connect(to, "bench-one")?;
+    let mut bytes = Vec::new();
+    push_publish(&mut bytes, CONNECTIONS, 0, 1);
+    stream.write_all(&bytes)?;
+    let mut ack = [0u8; 4];
+    stream.read_exact(&mut ack).context("no PUBACK")?;
+    Ok(())
 }
 
 /// Connects and waits for CONNACK.
