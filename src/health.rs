@@ -6,6 +6,7 @@ use std::sync::Arc;
 
 use aggregator::publish::{CommitTimes, Door, Health, OpsSnapshot, Site};
 use ingest::commit::{COMMIT_MICROS_BOUNDS, CommitterHandle, DoorState};
+use model::Registry;
 use store::Store;
 
 /// Puts the closures that look at this process into the site.
@@ -13,7 +14,9 @@ pub(crate) fn watch(site: &mut Site, committer: &CommitterHandle, doors: Vec<(&'
     let handle = committer.clone();
     site.health = Arc::new(move || health(&handle, &doors));
     let (handle, store, data) = (committer.clone(), Arc::clone(&site.store), data.to_owned());
-    site.ops = Arc::new(move || ops(&handle, &store, &data));
+    let registry = Arc::clone(&site.registry);
+    site.ops =
+        Arc::new(move || OpsSnapshot { config_hash: registry_hash(&registry.get()), ..ops(&handle, &store, &data) });
 }
 
 fn health(committer: &CommitterHandle, doors: &[(&'static str, SocketAddr)]) -> Health {
@@ -49,6 +52,11 @@ fn ops(committer: &CommitterHandle, store: &Store, data: &Path) -> OpsSnapshot {
 
 fn journal_files(data: &Path) -> [PathBuf; 2] {
     [data.join("journal.sqlite"), data.join("journal.sqlite-wal")]
+}
+
+/// Changes with every change of a registry file: the exclusive or of the files' hashes.
+fn registry_hash(registry: &Registry) -> String {
+    format!("{:016x}", registry.pilots.values().fold(0, |hash, pilot| hash ^ pilot.content_hash))
 }
 
 /// The committer's counts per bucket, as Prometheus wants them: at or below each bound.
