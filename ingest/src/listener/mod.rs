@@ -269,9 +269,14 @@ impl Door {
 }
 
 async fn serve_tls(stream: TcpStream, acceptor: TlsAcceptor, peer: Peer, context: Arc<Context>) {
-    // A stranger that cannot shake hands is worth no log line; it could write any number of them.
-    let Ok(Ok(stream)) = tokio::time::timeout(connection::CONNECT_WITHIN, acceptor.accept(stream)).await else {
-        return;
+    let stream = match tokio::time::timeout(connection::CONNECT_WITHIN, acceptor.accept(stream)).await {
+        Ok(Ok(stream)) => stream,
+        Ok(Err(error)) => {
+            // Only for who asks (`RUST_LOG=debug`): a stranger could write any number of these lines.
+            tracing::debug!(%error, "TLS handshake refused");
+            return;
+        }
+        Err(_silent) => return,
     };
     let subject = stream.get_ref().1.peer_certificates().and_then(|chain| tls::common_name(chain.first()?));
     let certificate = subject.and_then(|subject| context.logins.by_certificate(&subject));
