@@ -129,7 +129,7 @@ fn answer(stream: &UnixStream, office: &Office) -> anyhow::Result<()> {
     let mut line = String::new();
     BufReader::new(stream).read_line(&mut line)?;
     let request: Request = serde_json::from_str(&line).context("no request")?;
-    let answer = Answer::from(office.execute(request));
+    let answer = Answer::from(office.execute(request, &|_share| {}));
     let mut line = serde_json::to_string(&answer)?;
     line.push('\n');
     let mut stream = stream;

@@ -21,7 +21,7 @@ use store::{Access, RejectionRow, SettleGuard, Store};
 use crate::config::Config;
 use crate::control::{Request, ask};
 use crate::files::{self, Loaded};
-use crate::{Failure, access};
+use crate::{Failure, access, progress};
 
 /// How long a command waits until the store holds what it asks about.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -81,8 +81,8 @@ impl Office {
         Ok((Arc::new(office), Threads { committer, settling, following }))
     }
 
-    /// Does what a command asks.
-    pub(crate) fn execute(&self, request: Request) -> Result<Value, Failure> {
+    /// Does what a command asks; `progress` gets the share done of what takes long.
+    pub(crate) fn execute(&self, request: Request, progress: &dyn Fn(f64)) -> Result<Value, Failure> {
         if let Some(done) = access::apply(&self.store, &request) {
             let done = done.context("failed to change the store")?;
             self.logins.reload(&self.store).context("failed to read the logins")?;
@@ -100,7 +100,7 @@ impl Office {
             }
             Request::Verify => {
                 self.figured()?;
-                let differences = self.aggregator.verify(&|_share| {}).context("failed to verify")?;
+                let differences = self.aggregator.verify(progress).context("failed to verify")?;
                 Ok(serde_json::to_value(differences).context("failed to print JSON")?)
             }
             Request::PutLogin(_)
@@ -246,7 +246,10 @@ pub(crate) fn ask_or_open(config: &Config, request: Request) -> Result<Value, Fa
         return answer.into_result();
     }
     let (office, threads) = Office::open(config, files::load(config)?)?;
-    let done = office.adopt().map_err(Failure::from).and_then(|()| office.execute(request));
+    let bar = progress::bar(progress::STEPS, "verifying");
+    let progress = |share| progress::move_to(&bar, share);
+    let done = office.adopt().map_err(Failure::from).and_then(|()| office.execute(request, &progress));
+    bar.finish_and_clear();
     drop(office);
     threads.stop();
     done

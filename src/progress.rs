@@ -15,6 +15,15 @@ pub(crate) fn bar(total: u64, what: &'static str) -> ProgressBar {
     bar
 }
 
+/// Units of a bar that shows a share.
+pub(crate) const STEPS: u64 = 1_000;
+
+/// Moves a bar of [`STEPS`] to a share between 0 and 1.
+pub(crate) fn move_to(bar: &ProgressBar, share: f64) {
+    #[allow(clippy::cast_possible_truncation, reason = "between 0 and STEPS")]
+    bar.set_position((share.clamp(0.0, 1.0) * STEPS as f64) as u64);
+}
+
 const TEMPLATE: &str = "{msg} {wide_bar} {human_pos}/{human_len} {percent:>3} % {elapsed}";
 
 #[cfg(test)]
