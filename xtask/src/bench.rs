@@ -47,7 +47,7 @@ fn publish() -> anyhow::Result<()> {
     Ok(())
 }
 
-/// From SIGKILL in the middle of a load to the first accepted message, over ten million readings.
+/// From SIGKILL right after a load to the first accepted message, over ten million readings.
 fn restart() -> anyhow::Result<()> {
     run(cargo(&["build", "--release", "--quiet", "--package", "pilotline"]))?;
     let (messages, seconds) = pilotline::restart()?;

@@ -85,7 +85,7 @@ pub(crate) fn measure() -> anyhow::Result<Measured> {
     Ok(Measured { acknowledged_per_s: per_s, arrived_per_s: per_s, window_ms_p99, resident_mb, cpu_s })
 }
 
-/// Fills a store, kills the server in the middle of the load, starts it again: (messages acknowledged before, seconds from
+/// Fills a store, kills the server right after the load, starts it again: (messages acknowledged before, seconds from
 /// the start of the process to the first PUBACK).
 pub(crate) fn restart() -> anyhow::Result<(u64, f64)> {
     let place = Place::make()?;
