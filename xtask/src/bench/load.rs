@@ -45,14 +45,20 @@ impl fmt::Display for Measured {
     }
 }
 
-/// Publishes from [`CONNECTIONS`] connections for some seconds: (acknowledged, seconds, p99 of a window in ms).
-pub(crate) fn publish(to: SocketAddr) -> anyhow::Result<(u64, f64, f64)> {
+/// The time between two windows of a connection at which all connections together send so many messages a second.
+pub(crate) fn pace(messages_per_s: f64) -> Duration {
+    Duration::from_secs_f64((WINDOW * CONNECTIONS) as f64 / messages_per_s)
+}
+
+/// Publishes from [`CONNECTIONS`] connections for some seconds, a window every `pace` or as fast as acknowledgements come:
+/// (acknowledged, seconds, p99 of a window in ms).
+pub(crate) fn publish(to: SocketAddr, pace: Duration) -> anyhow::Result<(u64, f64, f64)> {
     let (acknowledged, stop) = (AtomicU64::new(0), AtomicBool::new(false));
     let started = Instant::now();
     let mut windows_ms: Vec<f64> = std::thread::scope(|scope| {
         let publisher = |n| {
             let (acknowledged, stop) = (&acknowledged, &stop);
-            scope.spawn(move || publish_until(to, n, acknowledged, stop))
+            scope.spawn(move || publish_until((to, pace), n, acknowledged, stop))
         };
         let threads: Vec<_> = (0..CONNECTIONS).map(publisher).collect();
         std::thread::sleep(Duration::from_secs(SECONDS));
@@ -68,11 +74,18 @@ pub(crate) fn publish(to: SocketAddr) -> anyhow::Result<(u64, f64, f64)> {
 }
 
 /// One publisher: writes a window, waits for its acknowledgements, until told to stop. Gives the time of each window.
-fn publish_until(to: SocketAddr, n: usize, acknowledged: &AtomicU64, stop: &AtomicBool) -> anyhow::Result<Vec<f64>> {
+fn publish_until(
+    (to, pace): (SocketAddr, Duration),
+    n: usize,
+    acknowledged: &AtomicU64,
+    stop: &AtomicBool,
+) -> anyhow::Result<Vec<f64>> {
     // Every run sends readings of its own time, so that nothing is a duplicate.
     let mut seq = RUNS.fetch_add(1, Ordering::Relaxed) / CONNECTIONS as u64 * MESSAGES_MAX;
     let mut stream = connect(to, &format!("bench-{n}"))?;
     let mut windows_ms = Vec::new();
+    // Connections begin one after the other, so that their windows do not come as one burst.
+    std::thread::sleep(pace.mul_f64(n as f64 / CONNECTIONS as f64));
     while !stop.load(Ordering::Relaxed) {
         let mut bytes = Vec::with_capacity(WINDOW * (PAYLOAD_BYTES + 40));
         for packet_id in 1..=WINDOW {
@@ -86,6 +99,7 @@ fn publish_until(to: SocketAddr, n: usize, acknowledged: &AtomicU64, stop: &Atom
         stream.read_exact(&mut acks).context("the server closed the connection")?;
         windows_ms.push(sent.elapsed().as_secs_f64() * 1e3);
         acknowledged.fetch_add(WINDOW as u64, Ordering::Relaxed);
+        std::thread::sleep(pace.saturating_sub(sent.elapsed()));
     }
     Ok(windows_ms)
 }

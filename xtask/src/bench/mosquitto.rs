@@ -35,7 +35,7 @@ pub(crate) fn measure() -> anyhow::Result<Option<Measured>> {
     let measured = std::thread::scope(|scope| {
         let reader = subscriber.try_clone()?;
         let counting = scope.spawn(|| count_deliveries(reader, &delivered));
-        let (acknowledged, seconds, window_ms_p99) = load::publish(address)?;
+        let (acknowledged, seconds, window_ms_p99) = load::publish(address, Duration::ZERO)?;
         let arrived = delivered.load(Ordering::Relaxed);
         let (resident_mb, cpu_s) = load::usage(broker.0.id())?;
         subscriber.shutdown(std::net::Shutdown::Both)?;
