@@ -77,7 +77,6 @@ impl Office {
         let pilots = config.pilots.clone();
         let office =
             Office { store, registry, index, logins, committer: handle, aggregator, programme, factors, pilots };
-        office.adopt()?;
         Ok((Arc::new(office), Threads { committer, settling, following }))
     }
 

@@ -65,6 +65,27 @@ fn a_refused_message_is_replayed_once_the_registry_is_right() {
 }
 
 #[test]
+fn readings_of_an_unknown_series_count_once_a_start_finds_it_registered() {
+    let dir = TempDir::new("adopt");
+    plant::write_registry(dir.path(), "plant-a");
+    let server = Server::run(dir.path());
+    let body = br#"{"at":1740787200000,"readings":[{"asset":"press-09","name":"electricity","value":5,"unit":"MWh"}]}"#;
+    publish_all(server.mqtt, "adopt", QoS::AtLeastOnce, vec![("pilotline/v1/plant-a/gw1".to_owned(), body.to_vec())]);
+    assert_eq!(server.json("/api/v1/status")["refused"]["unknown_series"], 1);
+    assert_eq!(server.terminate(), Some(0));
+
+    let series = "\n[[series]]\nasset = \"press-09\"\nname = \"electricity\"\nquantity = \"energy.electricity\"\n\
+                  kind = \"delta\"\nunit = \"kWh\"\npart_of = \"press-01/electricity\"\n";
+    std::fs::write(dir.path().join("pilots/plant-a.toml"), plant::registry("plant-a") + series).unwrap();
+    let server = Server::run(dir.path());
+    let path = "/api/v1/readings?pilot=plant-a&asset=press-09&name=electricity";
+    eventually("the reading is taken up", || {
+        let readings = server.json(path);
+        readings.as_array().is_some_and(|rows| rows.iter().any(|row| row["unit"] == "kWh" && row["value"] == 5_000))
+    });
+}
+
+#[test]
 fn a_bad_file_leaves_the_old_registry_in_force_and_says_so() {
     let dir = TempDir::new("reload");
     plant::write_registry(dir.path(), "plant-a");
