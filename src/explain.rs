@@ -4,6 +4,7 @@ use std::io::Read;
 
 use anyhow::Context;
 use ingest::index::Index;
+use ingest::observation::LISTENER;
 use ingest::{Identity, Observation};
 use store::{Access, Store};
 
@@ -22,6 +23,8 @@ pub(crate) fn explain(arguments: &ExplainArgs) -> Result<(), Failure> {
     let store = Store::open(scratch.path(), Access::Owner).context("failed to open a scratch store")?;
     let index = Index::new(loaded.registry.into(), store);
     let observation = Observation {
+        door: LISTENER.into(),
+        client: Arc::default(),
         topic: arguments.topic.clone(),
         payload: payload.into(),
         received_at: model::clock::now(),

@@ -13,6 +13,7 @@ use std::sync::Arc;
 use aggregator::{Aggregator, RollupQuery, Width};
 use ingest::index::Index;
 use ingest::normalize::{Outcome, normalize};
+use ingest::observation::LISTENER;
 use ingest::{Identity, Observation};
 use model::registry::{InForce, assemble};
 use model::{PilotId, SeriesKey, UnixMillis};
@@ -91,6 +92,8 @@ impl Process {
         let mut batch = Batch::default();
         for (topic, payload) in messages {
             let observation = Observation {
+                door: LISTENER.into(),
+                client: Arc::default(),
                 topic: topic.clone(),
                 payload: payload.clone().into(),
                 received_at: at,

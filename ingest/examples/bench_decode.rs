@@ -10,6 +10,7 @@ use std::time::Instant;
 use ingest::decode::decode;
 use ingest::index::Index;
 use ingest::normalize::{Outcome, normalize};
+use ingest::observation::LISTENER;
 use ingest::{Identity, Observation};
 use model::registry::parse_pilot;
 use model::{Registry, UnixMillis};
@@ -29,6 +30,8 @@ fn main() -> Result<(), Box<dyn Error>> {
 fn measure(store: &Arc<Store>) -> Result<(), Box<dyn Error>> {
     let index = Index::new(registry()?, Arc::clone(store));
     let observation = Observation {
+        door: LISTENER.into(),
+        client: Arc::default(),
         topic: "pilotline/v1/p-1/gw".to_owned(),
         payload: payload()?.into(),
         received_at: UnixMillis(1_740_787_800_000),

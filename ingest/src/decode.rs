@@ -33,6 +33,24 @@ pub struct Message<'a> {
     pub sequence: Option<(u64, u64)>,
     pub readings: Vec<Result<Decoded<'a>, Refused>>,
     pub orders: Vec<Result<DecodedOrder<'a>, Refused>>,
+    pub origin: Origin<'a>,
+}
+
+/// What a decoder says of a message besides its values.
+#[derive(Debug, Clone, Default, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "two facts of one message that do not exclude each other")]
+pub struct Origin<'a> {
+    /// Who sent it, as its dialect names it: an edge node `group/edge`, the first capture of a mapping's topic. Pilotline v1
+    /// leaves it out: there it is the gateway of the topic.
+    pub source: Option<Cow<'a, str>>,
+    /// The mapping rules that took it, as `file: rule`, or the type of a Sparkplug message; for `explain`.
+    pub rules: Vec<Cow<'a, str>>,
+    /// It carries state (a birth, a death, liveness, a dictionary): committed even if it holds no reading.
+    pub carries_state: bool,
+    /// Its bytes teach a dictionary and have to outlive a restart.
+    pub teaches: bool,
+    /// Values that the sender marked as not to be kept, or that are no measurements.
+    pub n_ignored: u32,
 }
 
 /// One named value out of a payload, not yet matched to a series. The names are not checked yet.
@@ -43,6 +61,9 @@ pub struct Decoded<'a> {
     pub product: Option<Cow<'a, str>>,
     pub id: Option<Cow<'a, str>>,
     pub unit: Option<Cow<'a, str>>,
+    /// What the sender calls the unit in words of its own (`engUnit`): used if it is a unit of the table, else a hint for the
+    /// person who registers the series.
+    pub unit_hint: Option<Cow<'a, str>>,
     pub at: Option<UnixMillis>,
     pub quality: Quality,
     /// None only with quality bad.
@@ -98,11 +119,17 @@ pub fn decode(payload: &[u8]) -> Result<Message<'_>, Undecodable> {
     }
 }
 
-fn text_of(payload: &[u8]) -> Result<&str, Undecodable> {
+/// Refuses a payload that is too large, before anything reads it.
+pub(crate) fn check_size(payload: &[u8]) -> Result<(), Undecodable> {
     if payload.len() > PAYLOAD_BYTES_MAX {
         let detail = format!("the payload has {} bytes; at most {PAYLOAD_BYTES_MAX} are taken", payload.len());
         return Err(undecodable(Reason::TooLarge, detail));
     }
+    Ok(())
+}
+
+fn text_of(payload: &[u8]) -> Result<&str, Undecodable> {
+    check_size(payload)?;
     if payload.is_empty() {
         return Err(undecodable(Reason::Empty, "the payload has no bytes; send `readings` or `orders`".to_owned()));
     }

@@ -6,6 +6,7 @@
 use std::collections::BTreeMap;
 use std::fmt;
 
+use bumpalo::Bump;
 use model::reason::{Refusal, RefusedPart};
 use model::{Dimension, OrderEvent, PilotId, Reading, Unit};
 use serde::Serialize;
@@ -14,7 +15,7 @@ use store::{Registration, Store};
 use crate::decode::{Decoded, shown, shown_number};
 use crate::index::{Index, SentUnit};
 use crate::normalize::check::{Checker, Taken};
-use crate::normalize::{Opened, open};
+use crate::normalize::{Opened, Passage, open};
 use crate::{Identity, Observation};
 
 /// What becomes of one message.
@@ -23,7 +24,10 @@ pub struct Explanation {
     pub topic: String,
     pub outcome: Verdict,
     pub pilot: Option<PilotId>,
+    /// The gateway of a Pilotline v1 topic, or the source as its dialect names it.
     pub gateway: Option<String>,
+    /// The mapping rules that took it, or the type of a Sparkplug message.
+    pub rules: Vec<String>,
     pub parts: Vec<Part>,
     /// What refuses the message as a whole, if anything does.
     pub refusal: Option<Refusal>,
@@ -76,13 +80,15 @@ pub enum Becomes {
 /// Says what becomes of a message, and why.
 pub fn explain(observation: &Observation, identity: &Identity, index: &Index) -> Explanation {
     let topic = observation.topic.clone();
-    match open(observation, identity, index) {
+    let arena = Bump::new();
+    match open(observation, identity, index, &arena, Passage::Again) {
         Ok(opened) => of_opened(topic, opened),
         Err(rejected) => Explanation {
             topic,
             outcome: Verdict::Rejected,
             pilot: rejected.pilot,
             gateway: None,
+            rules: Vec::new(),
             parts: Vec::new(),
             refusal: rejected.refusals.into_iter().next(),
             suggestion: String::new(),
@@ -121,7 +127,8 @@ fn of_opened(topic: String, opened: Opened<'_>) -> Explanation {
         topic,
         outcome: if is_rejected { Verdict::Rejected } else { Verdict::Committed },
         pilot: Some(address.pilot.pilot().id.clone()),
-        gateway: Some(address.gateway.to_owned()),
+        gateway: address.gateway.or(message.origin.source.as_deref()).map(str::to_owned),
+        rules: message.origin.rules.iter().map(|rule| rule.clone().into_owned()).collect(),
         parts,
         refusal: None,
         suggestion: missing.lines(),
@@ -143,7 +150,7 @@ fn reading_becomes(decoded: &Decoded<'_>, part: RefusedPart, checker: &Checker<'
             Becomes::Reading { series: format!("{quantity} ({kind}){of_product}"), unit, converted_from, reading }
         }
         Ok(Taken::Unregistered(reading)) => {
-            missing.add(&decoded.asset, &decoded.name, decoded.product.as_deref(), decoded.unit.as_deref());
+            missing.add(&decoded.asset, &decoded.name, decoded.product.as_deref(), decoded.unit.as_deref().or(decoded.unit_hint.as_deref()));
             Becomes::Unregistered { reading, refusal: checker.unknown_series(decoded).at(part) }
         }
         Ok(Taken::Ignored(ignore)) => Becomes::Ignored { asset: ignore.asset.clone(), name: ignore.name.clone() },
@@ -176,6 +183,9 @@ impl fmt::Display for Explanation {
         }
         if let Some(gateway) = &self.gateway {
             writeln!(f, "gateway  {gateway}")?;
+        }
+        for rule in &self.rules {
+            writeln!(f, "rule     {rule}")?;
         }
         for part in &self.parts {
             writeln!(f, "\n{}: {}", place(part.part), part.sent)?;

@@ -16,6 +16,8 @@ use model::registry::Ignore;
 use model::{Pilot, PilotId, Registry, Series, SeriesId, SeriesKey, Unit};
 use store::{Registration, Store};
 
+use crate::foreign::Foreign;
+
 /// Most unregistered series of a pilot (CONTRACT section 2): beyond it a gateway that makes up names is refused,
 /// `too_many_series`.
 pub const UNREGISTERED_MAX: usize = 10_000;
@@ -28,6 +30,8 @@ pub struct Index {
     registry: Arc<Registry>,
     store: Arc<Store>,
     pilots: HashMap<PilotId, PilotIndex>,
+    foreign: Arc<Foreign>,
+    bound: Bound,
 }
 
 /// One pilot's series by asset and name.
@@ -76,11 +80,22 @@ enum Number<'i> {
 pub(crate) struct Full(pub(crate) usize);
 
 impl Index {
-    /// Indexes a registry.
+    /// Indexes a registry, with the built-in mappings.
     pub fn new(registry: Arc<Registry>, store: Arc<Store>) -> Index {
+        Index::with(registry, store, Arc::new(Foreign::builtin()))
+    }
+
+    /// Indexes a registry, with what takes foreign messages.
+    pub fn with(registry: Arc<Registry>, store: Arc<Store>, foreign: Arc<Foreign>) -> Index {
         let of = |(id, pilot): (&PilotId, &Arc<Pilot>)| (id.clone(), PilotIndex::new(Arc::clone(pilot)));
         let pilots = registry.pilots.iter().map(of).collect();
-        Index { registry, store, pilots }
+        let mut bound = Bound::default();
+        for pilot in registry.pilots.values() {
+            for filter in &pilot.topics {
+                bound.bind(filter, &pilot.id);
+            }
+        }
+        Index { registry, store, pilots, foreign, bound }
     }
 
     /// The registry that it indexes.
@@ -91,6 +106,16 @@ impl Index {
     /// The store whose catalogue numbers the series.
     pub fn store(&self) -> &Arc<Store> {
         &self.store
+    }
+
+    /// What takes messages that are not Pilotline v1.
+    pub fn foreign(&self) -> &Arc<Foreign> {
+        &self.foreign
+    }
+
+    /// The pilot whose `topics` take this topic.
+    pub fn bound(&self, topic: &str) -> Option<&PilotId> {
+        self.bound.find(topic)
     }
 
     pub(crate) fn pilot(&self, id: &str) -> Option<&PilotIndex> {
@@ -216,6 +241,39 @@ impl PilotIndex {
 
 fn n_registered_of(store: &Store, pilot: &PilotId) -> usize {
     store.catalogue_of(pilot).iter().filter(|entry| entry.registration == Registration::Registered).count()
+}
+
+/// Foreign topic filters by level. No two pilots' filters overlap (`check` sees to that), so that the first found is the one.
+#[derive(Default)]
+struct Bound {
+    below: HashMap<Box<str>, Bound>,
+    owner: Option<PilotId>,
+}
+
+impl Bound {
+    fn bind(&mut self, filter: &str, pilot: &PilotId) {
+        let end = filter.split('/').fold(self, |node, level| node.below.entry(level.into()).or_default());
+        end.owner = Some(pilot.clone());
+    }
+
+    fn find(&self, topic: &str) -> Option<&PilotId> {
+        if self.below.is_empty() {
+            return None;
+        }
+        // A wildcard at the first level takes no topic that begins with `$`.
+        let is_hidden = topic.starts_with('$');
+        self.walk(Some(topic), is_hidden)
+    }
+
+    fn walk(&self, rest: Option<&str>, is_hidden: bool) -> Option<&PilotId> {
+        let wild = |level: &str| self.below.get(level).filter(|_| !is_hidden);
+        // `#` also takes the level above it.
+        let all = wild("#").and_then(|node| node.owner.as_ref());
+        let Some(rest) = rest else { return self.owner.as_ref().or(all) };
+        let (level, rest) = rest.split_once('/').map_or((rest, None), |(level, rest)| (level, Some(rest)));
+        let below = self.below.get(level).and_then(|node| node.walk(rest, false));
+        below.or_else(|| wild("+").and_then(|node| node.walk(rest, false))).or(all)
+    }
 }
 
 /// The unit that a reading was sent in, matched to the declared one.

@@ -10,14 +10,20 @@
 //! - a gateway speaks only for itself: topic, payload and login agree on the pilot, or the message is rejected.
 
 pub mod auth;
+pub mod broker;
 pub mod commit;
 pub mod decode;
 pub mod explain;
+pub mod foreign;
+pub mod hub;
 pub mod index;
 pub mod listener;
+pub mod mapping;
 pub mod normalize;
 pub mod observation;
 pub mod publisher;
 pub mod replay;
+pub mod sources;
+pub mod sparkplug;
 
 pub use observation::{Identity, Observation};

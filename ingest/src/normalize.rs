@@ -12,17 +12,33 @@ pub(crate) mod check;
 #[cfg(test)]
 pub(crate) mod fixture;
 
+use bumpalo::Bump;
 use model::reason::{Refusal, RefusedPart};
 use model::{GatewayId, OrderEvent, PilotId, Reading, Reason, SeriesId, UnixMillis};
 use store::SequenceSeen;
 
 use self::check::Checker;
-use crate::decode::{self, Message, Refused, shown};
+use crate::decode::{self, Message, Refused, Undecodable, shown};
 use crate::index::{Index, PilotIndex};
+use crate::mapping;
+use crate::sparkplug;
 use crate::{Identity, Observation};
 
 /// What every topic of Pilotline v1 begins with.
 const TOPIC_PREFIX: &str = "pilotline/v1/";
+/// What every topic of Pilotline, of any version, begins with.
+const OWN_PREFIX: &str = "pilotline/";
+/// What every topic of Sparkplug B 3.0 begins with.
+pub(crate) const SPARKPLUG_PREFIX: &str = "spBv1.0/";
+
+/// Whether a message comes for the first time.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(crate) enum Passage {
+    /// It moves what remembers: edge nodes, dictionaries.
+    Live,
+    /// It was kept, or is only explained: it moves nothing.
+    Again,
+}
 
 /// What became of one message.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,8 +61,10 @@ pub struct Accepted {
     pub sequence: Option<SequenceSeen>,
     /// Whether every reading and event has a time of its own or of its message, so that the hash may mark duplicates.
     pub is_timed: bool,
-    /// Readings that an `[[ignore]]` dropped.
+    /// Readings that an `[[ignore]]` dropped, and values that the sender marked as not to be kept.
     pub ignored: u32,
+    /// Its bytes teach a dictionary and have to outlive a restart.
+    pub teaches: bool,
 }
 
 /// A rejected message; the first refusal is the reason it is counted under.
@@ -59,15 +77,18 @@ pub struct Rejected {
 
 /// Decodes and normalizes one message.
 pub fn normalize(observation: &Observation, identity: &Identity, index: &Index) -> Outcome {
-    let opened = match open(observation, identity, index) {
+    let arena = Bump::new();
+    let opened = match open(observation, identity, index, &arena, Passage::Live) {
         Ok(opened) => opened,
         Err(rejected) => return Outcome::Rejected(rejected),
     };
-    let mut accepted = Accepted { is_timed: opened.is_timed(), ..Accepted::default() };
+    let (teaches, ignored) = (opened.message.origin.teaches, opened.message.origin.n_ignored);
+    let carries_state = opened.message.origin.carries_state;
+    let mut accepted = Accepted { is_timed: opened.is_timed(), teaches, ignored, ..Accepted::default() };
     accepted.readings.reserve_exact(opened.message.readings.len());
     let (pilot, sequence) = (opened.address.pilot.pilot().id.clone(), opened.sequence());
     opened.judge_each(|part, judged| accepted.take(&pilot, part, judged));
-    let is_empty = accepted.readings.is_empty() && accepted.orders.is_empty();
+    let is_empty = accepted.readings.is_empty() && accepted.orders.is_empty() && !carries_state;
     if is_empty && !accepted.refusals.is_empty() {
         return Outcome::Rejected(Rejected { pilot: Some(pilot), refusals: accepted.refusals, sequence });
     }
@@ -115,11 +136,11 @@ pub(crate) struct Opened<'a> {
     index: &'a Index,
 }
 
-/// The pilot and gateway that a topic names.
+/// The pilot of a message, and the gateway that a Pilotline v1 topic names.
 #[derive(Clone, Copy)]
 pub(crate) struct Address<'a> {
     pub(crate) pilot: &'a PilotIndex,
-    pub(crate) gateway: &'a str,
+    pub(crate) gateway: Option<&'a str>,
 }
 
 /// Finds the pilot and decodes the payload; all that refuses a message as a whole happens here.
@@ -127,16 +148,88 @@ pub(crate) fn open<'a>(
     observation: &'a Observation,
     identity: &Identity,
     index: &'a Index,
+    arena: &'a Bump,
+    passage: Passage,
 ) -> Result<Opened<'a>, Rejected> {
-    let address = address(&observation.topic, identity, index)?;
+    let address = match observation.topic.starts_with(OWN_PREFIX) {
+        true => address(&observation.topic, identity, index)?,
+        false => foreign_address(&observation.topic, identity, index)?,
+    };
     let pilot = address.pilot.pilot();
-    let message = decode::decode(&observation.payload).map_err(|undecodable| Rejected {
+    let decoded = match address.gateway {
+        Some(_) => decode::decode(&observation.payload),
+        None => foreign(observation, identity, (index, address.pilot), arena, passage),
+    };
+    let message = decoded.map_err(|undecodable| Rejected {
         pilot: Some(pilot.id.clone()),
         refusals: vec![whole(undecodable.reason, undecodable.detail)],
         sequence: undecodable.sequence.and_then(|(boot, seq)| address.sequence(boot, seq)),
     })?;
     let checker = Checker::new(address.pilot, observation, message.at);
     Ok(Opened { address, message, checker, index })
+}
+
+/// Decodes what is not Pilotline v1.
+fn foreign<'a>(
+    observation: &'a Observation,
+    identity: &Identity,
+    (index, pilot): (&'a Index, &'a PilotIndex),
+    arena: &'a Bump,
+    passage: Passage,
+) -> Result<Message<'a>, Undecodable> {
+    let (foreign, pilot) = (index.foreign(), pilot.pilot());
+    let Observation { door, client, topic, payload, received_at, retained, .. } = observation;
+    decode::check_size(payload)?;
+    if topic.starts_with(SPARKPLUG_PREFIX) {
+        let (received_at, retained) = (*received_at, *retained);
+        let received = sparkplug::Received { door, pilot: &pilot.id, topic, payload, received_at, retained };
+        return match passage {
+            Passage::Live => foreign.sparkplug.receive(received, arena),
+            Passage::Again => foreign.sparkplug.again(received, arena),
+        };
+    }
+    let login = identity.login().map_or("", |login| arena.alloc_str(login));
+    let (zone, received_at, pilot) = (&pilot.zone, *received_at, &pilot.id);
+    let received = mapping::Received { pilot, zone, topic, payload, received_at, client, login };
+    foreign.mappings.decode(received, &foreign.dictionaries, arena, passage)
+}
+
+/// The pilot of a foreign topic: the one whose `topics` take it, else the login's. Both have to agree.
+fn foreign_address<'a>(topic: &str, identity: &Identity, index: &'a Index) -> Result<Address<'a>, Rejected> {
+    let (bound, foreign) = (index.bound(topic), index.foreign());
+    let pilot = match (identity, bound) {
+        (Identity::Login { name, pilot, .. }, Some(bound)) if bound != pilot => {
+            let detail = format!("login {} speaks for pilot `{pilot}`, not for the pilot of topic {}", shown(name), shown(topic));
+            return Err(rejected(Some(pilot.clone()), Reason::NotAuthorized, detail));
+        }
+        (Identity::Login { name, pilot, .. }, None)
+            if !topic.starts_with(SPARKPLUG_PREFIX) && !foreign.mappings.takes(topic) =>
+        {
+            let detail = format!(
+                "login {} may publish on `{TOPIC_PREFIX}{pilot}/<gateway>` and on what a mapping takes, not on {}",
+                shown(name),
+                shown(topic)
+            );
+            return Err(rejected(Some(pilot.clone()), Reason::NotAuthorized, detail));
+        }
+        (Identity::Login { pilot, .. }, _) => pilot,
+        (Identity::Anonymous, Some(pilot)) => pilot,
+        (Identity::Anonymous, None) => {
+            let detail = format!(
+                "topic {} is neither `{TOPIC_PREFIX}<pilot>/<gateway>` nor bound to a pilot; bind it in a pilot's file: \
+                 [pilot] topics = [{topic:?}]",
+                shown(topic)
+            );
+            return Err(rejected(None, Reason::BadTopic, detail));
+        }
+    };
+    match index.pilot(pilot.as_str()) {
+        Some(pilot) => Ok(Address { pilot, gateway: None }),
+        None => {
+            let detail = format!("pilot `{pilot}` is not in the registry; add `{pilot}.toml` to the pilots' directory");
+            Err(rejected(Some(pilot.clone()), Reason::UnknownPilot, detail))
+        }
+    }
 }
 
 fn whole(reason: Reason, detail: String) -> Refusal {
@@ -165,7 +258,7 @@ fn address<'a>(topic: &'a str, identity: &Identity, index: &'a Index) -> Result<
         return Err(bad_topic(error.to_string()));
     }
     match index.pilot(pilot) {
-        Some(pilot) => Ok(Address { pilot, gateway }),
+        Some(pilot) => Ok(Address { pilot, gateway: Some(gateway) }),
         None => {
             let id = PilotId::parse(pilot).map_err(|error| bad_topic(error.to_string()))?;
             let detail = format!("pilot `{id}` is not in the registry; add `{id}.toml` to the pilots' directory");
@@ -180,7 +273,7 @@ fn rejected(pilot: Option<PilotId>, reason: Reason, detail: String) -> Rejected 
 
 impl Address<'_> {
     fn sequence(&self, boot: u64, seq: u64) -> Option<SequenceSeen> {
-        let gateway = GatewayId::parse(self.gateway).ok()?;
+        let gateway = GatewayId::parse(self.gateway?).ok()?;
         Some(SequenceSeen { pilot: self.pilot.pilot().id.clone(), gateway, boot, seq })
     }
 }

@@ -1,5 +1,7 @@
 //! One message as it came: topic, bytes, time of receipt, and who sent it.
 
+use std::sync::Arc;
+
 use bytes::Bytes;
 use model::{GatewayId, PilotId, UnixMillis};
 
@@ -36,6 +38,10 @@ impl Identity {
 #[derive(Debug, Clone)]
 #[allow(clippy::struct_excessive_bools, reason = "the two flags of a PUBLISH packet, as they came")]
 pub struct Observation {
+    /// `listener`, or the name of the broker that delivered it.
+    pub door: Arc<str>,
+    /// The MQTT client id of who published it; empty if a broker delivered it.
+    pub client: Arc<str>,
     pub topic: String,
     pub payload: Bytes,
     pub received_at: UnixMillis,
@@ -44,3 +50,6 @@ pub struct Observation {
     /// Delivered by a broker as retained: it never takes the time of receipt.
     pub retained: bool,
 }
+
+/// The name of our own MQTT server among the doors.
+pub const LISTENER: &str = "listener";

@@ -9,6 +9,9 @@
 //!   left out;
 //! - of a message that was committed in part, only the refused parts are taken again.
 
+use std::sync::Arc;
+
+use bumpalo::Bump;
 use model::reason::{Refusal, RefusedPart};
 use model::{PilotId, Reading, Reason, SeriesId, SeriesKey, UnixMillis};
 use store::{Batch, CatalogueEntry, Registration, RejectionRow, Replayed, Store, StoreError, Which, WholeOrParts};
@@ -16,7 +19,8 @@ use store::{Batch, CatalogueEntry, Registration, RejectionRow, Replayed, Store, 
 use crate::decode::{Decoded, Refused};
 use crate::index::{Index, PilotIndex};
 use crate::normalize::check::Checker;
-use crate::normalize::{Judged, Opened, open};
+use crate::normalize::{Judged, Opened, Passage, open};
+use crate::observation::LISTENER;
 use crate::{Identity, Observation};
 
 /// Most readings of one batch of [`adopt`]: a commit of some 0.5 MB, so that gateways wait no longer than usual.
@@ -32,16 +36,28 @@ pub fn replay(row: &RejectionRow, index: &Index) -> Option<Batch> {
         return None;
     }
     let observation = observed(row);
-    let opened = open(&observation, &Identity::Anonymous, index).ok()?;
+    let arena = Bump::new();
+    let sender = replayed_sender(row);
+    let opened = open(&observation, &sender, index, &arena, Passage::Again).ok()?;
     match row.message.whole {
         WholeOrParts::Whole => whole_message(row, opened),
         WholeOrParts::Parts => refused_parts(row, opened),
     }
 }
 
+/// Who sent it: its login, whose gateway was checked when it came.
+fn replayed_sender(row: &RejectionRow) -> Identity {
+    match (&row.message.login, &row.message.pilot) {
+        (Some(name), Some(pilot)) => Identity::Login { name: name.clone(), pilot: pilot.clone(), gateway: None },
+        _ => Identity::Anonymous,
+    }
+}
+
 fn observed(row: &RejectionRow) -> Observation {
     let message = &row.message;
     Observation {
+        door: LISTENER.into(),
+        client: Arc::default(),
         topic: message.topic.clone(),
         payload: bytes::Bytes::copy_from_slice(&message.bytes),
         received_at: message.at,
@@ -253,7 +269,9 @@ impl<'a> Adoption<'a> {
             name: (&*self.key.name).into(),
             product: self.key.product.as_deref().map(Into::into),
             id: reading.id.as_deref().map(Into::into),
-            unit: self.unit.as_deref().map(Into::into),
+            unit: None,
+            // A word that is no unit of the table was the sender's own.
+            unit_hint: self.unit.as_deref().map(Into::into),
             at: Some(reading.at),
             quality: reading.quality,
             value: reading.value,

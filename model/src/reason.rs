@@ -26,11 +26,26 @@ pub enum Reason {
     NoTime,
     TimeOutOfWindow,
     Expired,
+    /// Bytes that are no protobuf, gzip, zlib, CSV or line protocol, where a mapping or Sparkplug wants that.
+    BadPayload,
+    /// No mapping rule takes the message.
+    NoRule,
+    /// A Sparkplug alias that no birth defined.
+    UnknownAlias,
+    /// A Sparkplug datatype that is no number.
+    UnsupportedType,
+    /// An id that no metadata message of its dictionary has named yet.
+    UnknownId,
+    /// A message that asks to change stored values: an operator does that, with author and reason.
+    CorrectionByMessage,
 }
+
+/// How many reasons there are; the length of every array of counts by reason.
+pub const N_REASONS: usize = 26;
 
 impl Reason {
     /// Every reason, in the order of the list.
-    pub const ALL: [Reason; 20] = [
+    pub const ALL: [Reason; N_REASONS] = [
         Reason::BadTopic,
         Reason::NotAuthorized,
         Reason::UnknownPilot,
@@ -51,6 +66,12 @@ impl Reason {
         Reason::NoTime,
         Reason::TimeOutOfWindow,
         Reason::Expired,
+        Reason::BadPayload,
+        Reason::NoRule,
+        Reason::UnknownAlias,
+        Reason::UnsupportedType,
+        Reason::UnknownId,
+        Reason::CorrectionByMessage,
     ];
 
     /// The word used on every surface.
@@ -76,6 +97,12 @@ impl Reason {
             Reason::NoTime => "no_time",
             Reason::TimeOutOfWindow => "time_out_of_window",
             Reason::Expired => "expired",
+            Reason::BadPayload => "bad_payload",
+            Reason::NoRule => "no_rule",
+            Reason::UnknownAlias => "unknown_alias",
+            Reason::UnsupportedType => "unsupported_type",
+            Reason::UnknownId => "unknown_id",
+            Reason::CorrectionByMessage => "correction_by_message",
         }
     }
 

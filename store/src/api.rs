@@ -4,7 +4,7 @@
 
 use std::sync::Arc;
 
-use model::reason::{Reason, Refusal};
+use model::reason::{N_REASONS, Reason, Refusal};
 use model::{GatewayId, OrderEvent, PilotId, Reading, SeriesId, SeriesKey, UnixMillis};
 use serde::{Deserialize, Serialize};
 
@@ -46,9 +46,9 @@ pub struct Counters {
     pub committed: u64,
     pub duplicate: u64,
     /// By [`Reason::index`].
-    pub rejected: [u64; 20],
+    pub rejected: [u64; N_REASONS],
     /// In readings and order events, inside committed messages, by [`Reason::index`].
-    pub refused: [u64; 20],
+    pub refused: [u64; N_REASONS],
     /// Readings and order events accepted (unregistered ones included).
     pub readings: u64,
     pub orders: u64,
@@ -263,7 +263,7 @@ pub enum Which {
 }
 
 /// The reasons' names with their counts, for status and metrics.
-pub fn by_reason(counts: &[u64; 20]) -> impl Iterator<Item = (Reason, u64)> + '_ {
+pub fn by_reason(counts: &[u64; N_REASONS]) -> impl Iterator<Item = (Reason, u64)> + '_ {
     Reason::ALL.into_iter().map(|reason| (reason, counts[reason.index()]))
 }
 

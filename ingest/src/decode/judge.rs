@@ -9,7 +9,7 @@ use std::mem::take;
 use model::{OrderEventKind, Quality, Reason, UnixMillis, Value};
 
 use super::lenient::{Fields, List, ORDER, READING, Sent, Strays, TOP, TopFields};
-use super::{Decoded, DecodedOrder, Message, Refused, UNIT_BYTES_MAX, Undecodable, VALUES_MAX, shown};
+use super::{Decoded, DecodedOrder, Message, Origin, Refused, UNIT_BYTES_MAX, Undecodable, VALUES_MAX, shown};
 
 /// A reason and its sentence.
 type Verdict = (Reason, String);
@@ -36,7 +36,7 @@ pub(super) fn message(top: TopFields<'_>) -> Result<Message<'_>, Undecodable> {
         let detail = "the message has no reading and no order event; send `readings` or `orders`".to_owned();
         return Err(undecodable((Reason::Empty, detail)));
     }
-    Ok(Message { at, sequence, readings, orders })
+    Ok(Message { at, sequence, readings, orders, origin: Origin::default() })
 }
 
 /// A reading.
@@ -63,7 +63,7 @@ fn reading_verdict<'a>(fields: &mut Fields<'a, 8>) -> Result<Decoded<'a>, Verdic
     let (product, id) = (text(take(product), "product")?, text(take(id), "id")?);
     let (unit, at, quality) = (unit_text(take(unit))?, instant(at)?, quality_word(take(quality))?);
     let value = value_of(value, quality)?;
-    Ok(Decoded { asset, name, product, id, unit, at, quality, value })
+    Ok(Decoded { asset, name, product, id, unit, unit_hint: None, at, quality, value })
 }
 
 /// An order event.

@@ -25,6 +25,7 @@ use super::wire::{self, Dialect, Fault, Frame, Goodbye, Kind, Then, Version};
 use super::{Anonymous, Context, PACKET_BYTES_MAX, Peer, RECEIVE_MAXIMUM};
 use crate::commit::{Client, Delivery, DoorState, Item, Mail, Mailbox, Open, Opened, Prepared, Step, Verdict, Work};
 use crate::normalize::{Outcome, Rejected, normalize};
+use crate::observation::LISTENER;
 use crate::{Identity, Observation};
 
 /// How long a client has for its CONNECT.
@@ -251,7 +252,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let client = client(granted, &identity, &mailbox);
         let shutdown = context.shutdown.subscribe();
         let (topic, payload, received_at) = (String::new(), Bytes::new(), UnixMillis(0));
-        let observation = Observation { topic, payload, received_at, qos: 0, dup: false, retained: false };
+        let (door, sender) = (LISTENER.into(), Arc::clone(&client.id));
+        let observation =
+            Observation { door, client: sender, topic, payload, received_at, qos: 0, dup: false, retained: false };
         Connection {
             stream,
             buffer,
@@ -547,7 +550,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// A Will is a message of its client like any other, at QoS 0: nobody is left to acknowledge to.
     fn publish_will(&mut self, will: Will) {
         let (topic, payload, received_at) = (will.topic, will.payload, model::clock::now());
-        self.observation = Observation { topic, payload, received_at, qos: 0, dup: false, retained: false };
+        let (door, sender) = (Arc::clone(&self.observation.door), Arc::clone(&self.client.id));
+        self.observation =
+            Observation { door, client: sender, topic, payload, received_at, qos: 0, dup: false, retained: false };
         let index = self.context.index.get();
         let outcome = normalize(&self.observation, &self.identity, &index);
         let bytes = self.observation.payload.len();

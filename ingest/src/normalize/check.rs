@@ -89,7 +89,8 @@ impl<'a> Checker<'a> {
             }
             Ok(Taken::Unregistered(reading)) => {
                 let key = self.unregistered_key(decoded);
-                match self.pilot.number_unregistered(&key, decoded.unit.as_deref(), store) {
+                let unit = decoded.unit.as_deref().or(decoded.unit_hint.as_deref());
+                match self.pilot.number_unregistered(&key, unit, store) {
                     Ok(series) => Judged::Unregistered(series, reading, self.unknown_series(decoded)),
                     Err(full) => Judged::Refused(too_many(decoded, full, "unregistered")),
                 }
@@ -260,8 +261,10 @@ pub(crate) fn in_declared_unit(
     series: &Series,
 ) -> Result<(Option<Value>, SentUnit), (Reason, String)> {
     allowed_id(decoded.id.as_deref(), series.kind)?;
-    let sent = SentUnit::of(decoded.unit.as_deref(), &series.unit);
-    let value = converted(decoded.value, decoded.unit.as_deref().unwrap_or_default(), sent, &series.unit)?;
+    let hint = decoded.unit_hint.as_deref().filter(|hint| Unit::parse(hint).is_some());
+    let unit = decoded.unit.as_deref().or(hint);
+    let sent = SentUnit::of(unit, &series.unit);
+    let value = converted(decoded.value, unit.unwrap_or_default(), sent, &series.unit)?;
     if let Some(value) = value {
         plausible(value, series)?;
     }

@@ -130,6 +130,8 @@ fn registry(series: &str) -> Arc<Registry> {
 
 pub(crate) fn observed(payload: impl Into<Vec<u8>>) -> Observation {
     Observation {
+        door: LISTENER.into(),
+        client: Arc::default(),
         topic: "pilotline/v1/p-1/gw".to_owned(),
         payload: Bytes::from(payload.into()),
         received_at: RECEIVED_AT,

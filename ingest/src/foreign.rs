@@ -1,0 +1,49 @@
+//! What takes messages that are not Pilotline v1: the compiled mappings, what dictionaries have learned, and the Sparkplug
+//! host. It outlives a reload of the registry, because edge nodes and dictionaries do.
+
+use std::sync::Arc;
+
+use crate::hub::Hub;
+use crate::mapping::{Dictionaries, Mappings};
+use crate::sources::Sources;
+use crate::sparkplug::{self, Host};
+
+/// See the module's comment.
+pub struct Foreign {
+    pub mappings: Arc<Mappings>,
+    pub dictionaries: Arc<Dictionaries>,
+    pub sparkplug: Arc<Host>,
+    /// Every source that was heard, for the page that answers "why does nothing arrive?".
+    pub sources: Arc<Sources>,
+    /// What we say to clients: rebirth requests, STATE.
+    pub hub: Arc<Hub>,
+}
+
+impl Foreign {
+    /// With the built-in profiles, and nothing heard yet.
+    pub fn builtin() -> Foreign {
+        Foreign::new(Mappings::builtin(), sparkplug::Settings::default())
+    }
+
+    /// With these mappings, and nothing heard yet.
+    pub fn new(mappings: Mappings, settings: sparkplug::Settings) -> Foreign {
+        Foreign {
+            mappings: Arc::new(mappings),
+            dictionaries: Arc::default(),
+            sparkplug: Arc::new(Host::new(settings)),
+            sources: Arc::default(),
+            hub: Arc::default(),
+        }
+    }
+
+    /// The same, with other mappings: what was heard and learned stays.
+    pub fn with_mappings(&self, mappings: Mappings) -> Foreign {
+        Foreign {
+            mappings: Arc::new(mappings),
+            dictionaries: Arc::clone(&self.dictionaries),
+            sparkplug: Arc::clone(&self.sparkplug),
+            sources: Arc::clone(&self.sources),
+            hub: Arc::clone(&self.hub),
+        }
+    }
+}
