@@ -1,6 +1,7 @@
 //! `pilotline explain`: what becomes of one message, or why it is refused.
 
 use std::io::Read;
+use std::sync::Arc;
 
 use anyhow::Context;
 use ingest::index::Index;

@@ -11,6 +11,7 @@ use store::{Access, Store};
 
 use crate::Observation;
 use crate::index::Index;
+use crate::observation::LISTENER;
 
 /// When every message of the tests arrives: 2025-03-01T00:10:00Z.
 pub(crate) const RECEIVED_AT: UnixMillis = UnixMillis(1_740_787_800_000);
