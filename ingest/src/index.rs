@@ -376,4 +376,29 @@ mod tests {
             assert_eq!(glob(pattern, text), fits, "{pattern} against {text}");
         }
     }
+
+    #[test]
+    fn a_foreign_topic_finds_the_pilot_whose_filter_takes_it() {
+        let pilot = |id: &str| PilotId::parse(id).unwrap();
+        let mut bound = Bound::default();
+        for (filter, id) in
+            [("spBv1.0/A/#", "a"), ("/neuron/+/upload", "b"), ("x/y", "c"), ("$oc/#", "d"), ("x/+/z", "e"), ("+/em/#", "f")]
+        {
+            bound.bind(filter, &pilot(id));
+        }
+        let check = |topic: &str, expected: Option<&str>| {
+            assert_eq!(bound.find(topic).map(PilotId::as_str), expected, "{topic}");
+        };
+        check("spBv1.0/A/DDATA/e/d", Some("a"));
+        check("spBv1.0/A", Some("a"));
+        check("spBv1.0/B/DDATA/e", None);
+        check("/neuron/gw/upload", Some("b"));
+        check("neuron/gw/upload", None);
+        check("x/y", Some("c"));
+        check("x/y/z", Some("e"));
+        check("x/y/w", None);
+        check("$oc/devices/1", Some("d"));
+        check("$x/em/1", None);
+        check("q/em", Some("f"));
+    }
 }

@@ -46,7 +46,7 @@ const POWER: &str = r#"{"asset":"press-01","name":"power","value":17.2}"#;
 fn a_topic_names_a_pilot_of_the_registry() {
     let plant = Plant::new();
     let on = |topic: &str| rejected(&plant, &Observation { topic: topic.to_owned(), ..timed(POWER) });
-    insta::assert_snapshot!(on("spBv1.0/a/DDATA/b"), @"bad_topic: topic `spBv1.0/a/DDATA/b` is not `pilotline/v1/<pilot>/<gateway>`");
+    insta::assert_snapshot!(on("spBv1.0/a/DDATA/b"), @"bad_topic: topic `spBv1.0/a/DDATA/b` is neither `pilotline/v1/<pilot>/<gateway>` nor bound to a pilot; bind it in a pilot's file: [pilot] topics = [\"spBv1.0/a/DDATA/b\"]");
     insta::assert_snapshot!(on("pilotline/v1/p-1"), @"bad_topic: topic `pilotline/v1/p-1` is not `pilotline/v1/<pilot>/<gateway>`");
     insta::assert_snapshot!(on("pilotline/v1/p-1/gw/more"), @"bad_topic: topic `pilotline/v1/p-1/gw/more` is not `pilotline/v1/<pilot>/<gateway>`");
     insta::assert_snapshot!(on("pilotline/v1/p-1/a b"), @"bad_topic: topic `pilotline/v1/p-1/a b`: gateway id `a b` has ` ` at byte 1; allowed: A-Z, a-z, 0-9, `.`, `_` and `-`, the first not `-`");
@@ -73,7 +73,7 @@ fn a_login_speaks_for_its_own_pilot_and_gateway_only() {
     assert_eq!(on("pilotline/v1/p-1/gw", &login(Some("gw"))), "accepted");
     insta::assert_snapshot!(on("pilotline/v1/p-1/other", &login(Some("gw"))), @"not_authorized: login `press-gw` may publish on `pilotline/v1/p-1/gw` only, not on `pilotline/v1/p-1/other`");
     insta::assert_snapshot!(on("pilotline/v1/p-2/gw", &login(None)), @"not_authorized: login `press-gw` may publish on `pilotline/v1/p-1/<gateway>` only, not on `pilotline/v1/p-2/gw`");
-    insta::assert_snapshot!(on("a/b", &login(None)), @"not_authorized: login `press-gw` may publish on `pilotline/v1/p-1/<gateway>` only, not on `a/b`");
+    insta::assert_snapshot!(on("a/b", &login(None)), @"not_authorized: login `press-gw` may publish on `pilotline/v1/p-1/<gateway>` and on what a mapping takes, not on `a/b`");
     insta::assert_snapshot!(on("pilotline/v1/p-1/a b", &login(None)), @"bad_topic: topic `pilotline/v1/p-1/a b`: gateway id `a b` has ` ` at byte 1; allowed: A-Z, a-z, 0-9, `.`, `_` and `-`, the first not `-`");
 }
 
