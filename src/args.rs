@@ -39,7 +39,7 @@ pub(crate) enum Command {
     ///   pilotline run --data ./data --pilots ./pilots
     /// and a gateway publishes to the topic pilotline/v1/PILOT/GATEWAY.
     Run(PlaceArgs),
-    /// Checks config, registry and programme files; with --data also every checksum of a store.
+    /// Checks config, registry, programme and mapping files and runs the mappings' tests; with --data also every checksum of a store.
     ///
     /// Prints each mistake with file, line and what would be right; exit code 2 if there is one.
     Check(CheckArgs),
@@ -76,6 +76,9 @@ pub(crate) struct PlaceArgs {
     /// Directory of registry files, one PILOT.toml per pilot [default: ./pilots].
     #[arg(long, value_name = "DIR")]
     pub(crate) pilots: Option<PathBuf>,
+    /// Directory of mapping files for gateways of other dialects [default: mappings/ beside the pilots, if it is there].
+    #[arg(long, value_name = "DIR")]
+    pub(crate) mappings: Option<PathBuf>,
     /// Programme file [default: xinjiang-2025, built in].
     #[arg(long, value_name = "FILE")]
     pub(crate) programme: Option<PathBuf>,

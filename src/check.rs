@@ -11,7 +11,10 @@ use crate::files;
 
 pub(crate) fn check(arguments: &CheckArgs) -> Result<(), Failure> {
     let config = Config::load(&arguments.place)?;
-    let loaded = files::load(&config);
+    let loaded = files::load(&config).and_then(|loaded| match loaded.mappings.test() {
+        mistakes if mistakes.is_empty() => Ok(loaded),
+        mistakes => Err(mistakes),
+    });
     let damage = match &arguments.place.data {
         Some(data) => Store::check(data).context("failed to open the store")?,
         None => Vec::new(),

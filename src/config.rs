@@ -14,6 +14,7 @@ use crate::args::PlaceArgs;
 struct ConfigFile {
     data: Option<PathBuf>,
     pilots: Option<PathBuf>,
+    mappings: Option<PathBuf>,
     programme: Option<PathBuf>,
     http: Option<SocketAddr>,
     #[serde(default)]
@@ -51,6 +52,8 @@ pub(crate) struct TlsFile {
 pub(crate) struct Config {
     pub(crate) data: PathBuf,
     pub(crate) pilots: PathBuf,
+    /// Where mapping files are; one that nobody named may be missing.
+    pub(crate) mappings: Mappings,
     pub(crate) programme: Option<PathBuf>,
     pub(crate) mqtt: SocketAddr,
     pub(crate) http: SocketAddr,
@@ -58,6 +61,15 @@ pub(crate) struct Config {
     pub(crate) tls: Option<(SocketAddr, TlsFile)>,
     /// Whether an address was chosen by flag or file: a default may move to the next free port, a choice may not.
     pub(crate) chosen: Chosen,
+}
+
+/// The directory of mapping files.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) enum Mappings {
+    /// Named by flag or file: has to be there.
+    Named(PathBuf),
+    /// `mappings/` beside the pilots, if it is there.
+    Beside(PathBuf),
 }
 
 /// Which addresses a person chose.
@@ -95,9 +107,15 @@ impl Config {
         let http = place.http.or(file.http);
         let tls = tls(place, file.door.listener.tls)?;
         let origin = |address: Option<SocketAddr>| if address.is_some() { Origin::Person } else { Origin::Default };
+        let pilots = place.pilots.clone().or(file.pilots).unwrap_or_else(|| "./pilots".into());
+        let mappings = match place.mappings.clone().or(file.mappings) {
+            Some(named) => Mappings::Named(named),
+            None => Mappings::Beside(pilots.parent().unwrap_or(Path::new("")).join("mappings")),
+        };
         Ok(Config {
             data: place.data.clone().or(file.data).unwrap_or_else(|| "./pilotline-data".into()),
-            pilots: place.pilots.clone().or(file.pilots).unwrap_or_else(|| "./pilots".into()),
+            pilots,
+            mappings,
             programme: place.programme.clone().or(file.programme),
             mqtt: mqtt.unwrap_or_else(|| DEFAULT_MQTT.into()),
             http: http.unwrap_or_else(|| DEFAULT_HTTP.into()),
@@ -145,7 +163,7 @@ mod tests {
         let mistakes = parse("c.toml", "data = \"d\"\nhtpp = \"127.0.0.1:1\"\n").unwrap_err();
         assert_eq!(
             mistakes[0].to_string(),
-            "c.toml:2: unknown field `htpp`, expected one of `data`, `pilots`, `programme`, `http`, `door`"
+            "c.toml:2: unknown field `htpp`, expected one of `data`, `pilots`, `mappings`, `programme`, `http`, `door`"
         );
     }
 

@@ -4,8 +4,10 @@ use std::io::Read;
 use std::sync::Arc;
 
 use anyhow::Context;
+use ingest::foreign::Foreign;
 use ingest::index::Index;
 use ingest::observation::LISTENER;
+use ingest::sparkplug::Settings;
 use ingest::{Identity, Observation};
 use store::{Access, Store};
 
@@ -22,7 +24,8 @@ pub(crate) fn explain(arguments: &ExplainArgs) -> Result<(), Failure> {
     // Explaining must not touch anybody's data: series get their numbers in a store that is thrown away.
     let scratch = TempStore::make().context("failed to make a scratch store")?;
     let store = Store::open(scratch.path(), Access::Owner).context("failed to open a scratch store")?;
-    let index = Index::new(loaded.registry.into(), store);
+    let foreign = Arc::new(Foreign::new(loaded.mappings, Settings::default()));
+    let index = Index::with(loaded.registry.into(), store, foreign);
     let observation = Observation {
         door: LISTENER.into(),
         client: Arc::default(),

@@ -3,17 +3,19 @@
 use std::path::Path;
 use std::sync::Arc;
 
+use ingest::mapping::Mappings;
 use model::registry::{Mistake, Registry, assemble, check_against};
 use model::{Pilot, Programme};
 use seeds::factors::Factors;
 
-use crate::config::Config;
+use crate::config::{Config, Mappings as Place};
 
 /// What the files say, checked as a whole.
 pub(crate) struct Loaded {
     pub(crate) registry: Registry,
     pub(crate) programme: Arc<Programme>,
     pub(crate) factors: Arc<Factors>,
+    pub(crate) mappings: Mappings,
 }
 
 /// Reads programme and registry.
@@ -24,7 +26,8 @@ pub(crate) fn load(config: &Config) -> Result<Loaded, Vec<Mistake>> {
     let programme = programme(config.programme.as_deref())?;
     let factors = Factors::builtin();
     let registry = registry(&config.pilots, &programme, &factors)?;
-    Ok(Loaded { registry, programme: Arc::new(programme), factors: Arc::new(factors) })
+    let mappings = mappings(&config.mappings)?;
+    Ok(Loaded { registry, programme: Arc::new(programme), factors: Arc::new(factors), mappings })
 }
 
 /// Reads every `*.toml` of a directory as one pilot's file.
@@ -32,7 +35,8 @@ pub(crate) fn load(config: &Config) -> Result<Loaded, Vec<Mistake>> {
 /// # Errors
 /// Every mistake of every file, in order of file name and line.
 pub(crate) fn registry(dir: &Path, programme: &Programme, factors: &Factors) -> Result<Registry, Vec<Mistake>> {
-    let texts = texts(dir).map_err(|mistake| vec![mistake])?;
+    let advice = "name the directory that holds one PILOT.toml per pilot with --pilots";
+    let texts = texts(dir, advice).map_err(|mistake| vec![mistake])?;
     let (registry, mut mistakes) = assemble(texts);
     let of_pilot = |pilot: &Arc<Pilot>| {
         let mut mistakes = check_against(pilot, programme);
@@ -43,6 +47,21 @@ pub(crate) fn registry(dir: &Path, programme: &Programme, factors: &Factors) -> 
     if mistakes.is_empty() { Ok(registry) } else { Err(mistakes) }
 }
 
+/// Reads every `*.toml` of the mappings' directory, and compiles them before the built-in profiles.
+///
+/// # Errors
+/// Every mistake of every file.
+pub(crate) fn mappings(place: &Place) -> Result<Mappings, Vec<Mistake>> {
+    let dir = match place {
+        Place::Named(dir) => dir,
+        Place::Beside(dir) if dir.is_dir() => dir,
+        Place::Beside(_) => return Ok(Mappings::builtin()),
+    };
+    let texts =
+        texts(dir, "name the directory that holds mapping files with --mappings").map_err(|mistake| vec![mistake])?;
+    Mappings::load(texts)
+}
+
 /// The built-in programme, or the one of a file.
 fn programme(file: Option<&Path>) -> Result<Programme, Vec<Mistake>> {
     let Some(path) = file else { return Ok(seeds::programme::builtin()) };
@@ -50,10 +69,9 @@ fn programme(file: Option<&Path>) -> Result<Programme, Vec<Mistake>> {
     seeds::programme::parse(&path.display().to_string(), &text)
 }
 
-fn texts(dir: &Path) -> Result<Vec<(String, String)>, Mistake> {
+fn texts(dir: &Path, advice: &str) -> Result<Vec<(String, String)>, Mistake> {
     let unreadable = |error: std::io::Error| {
-        let text =
-            format!("cannot be read: {error}; name the directory that holds one PILOT.toml per pilot with --pilots");
+        let text = format!("cannot be read: {error}; {advice}");
         Mistake { file: dir.display().to_string(), line: 0, text }
     };
     let mut paths = Vec::new();

@@ -11,8 +11,11 @@ use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
 use ingest::auth::Logins;
 use ingest::commit::{Committer, CommitterHandle};
+use ingest::foreign::Foreign;
 use ingest::index::{CurrentIndex, Index};
-use model::registry::InForce;
+use ingest::mapping::Mappings;
+use ingest::sparkplug::Settings;
+use model::registry::{InForce, Mistake, Registry};
 use model::{Programme, UnixMillis};
 use seeds::factors::Factors;
 use serde_json::{Value, json};
@@ -38,7 +41,8 @@ pub(crate) struct Office {
     pub(crate) aggregator: Arc<Aggregator>,
     pub(crate) programme: Arc<Programme>,
     factors: Arc<Factors>,
-    pilots: PathBuf,
+    /// Where the files are that a reload reads.
+    config: Config,
 }
 
 /// The threads behind an office.
@@ -65,7 +69,8 @@ impl Office {
     pub(crate) fn open(config: &Config, loaded: Loaded) -> anyhow::Result<(Arc<Office>, Threads)> {
         let store = Store::open(&config.data, Access::Owner).context("failed to open the store")?;
         let registry = Arc::new(InForce::new(loaded.registry));
-        let index = Arc::new(CurrentIndex::new(Index::new(registry.get(), Arc::clone(&store))));
+        let foreign = Arc::new(Foreign::new(loaded.mappings, Settings::default()));
+        let index = Arc::new(CurrentIndex::new(Index::with(registry.get(), Arc::clone(&store), foreign)));
         let logins = Arc::new(Logins::load(&store).context("failed to read the logins")?);
         let committer = Committer::start(&store).context("failed to start the committer")?;
         let settling = store.start_settling();
@@ -74,9 +79,17 @@ impl Office {
             Aggregator::new(Arc::clone(&store), Arc::clone(&registry), Arc::clone(&programme), Arc::clone(&factors));
         let following = aggregator.start();
         let handle = committer.handle();
-        let pilots = config.pilots.clone();
-        let office =
-            Office { store, registry, index, logins, committer: handle, aggregator, programme, factors, pilots };
+        let office = Office {
+            store,
+            registry,
+            index,
+            logins,
+            committer: handle,
+            aggregator,
+            programme,
+            factors,
+            config: config.clone(),
+        };
         Ok((Arc::new(office), Threads { committer, settling, following }))
     }
 
@@ -113,8 +126,8 @@ impl Office {
 
     /// Takes up changed registry files; a bad one leaves the old registry in force.
     pub(crate) fn reload(&self) -> Result<Value, Failure> {
-        let registry = match files::registry(&self.pilots, &self.programme, &self.factors) {
-            Ok(registry) => registry,
+        let (registry, mappings) = match self.read_again() {
+            Ok(read) => read,
             Err(mistakes) => {
                 tracing::error!(n_mistakes = mistakes.len(), first = %mistakes[0], "registry not taken up");
                 return Err(mistakes.into());
@@ -122,11 +135,22 @@ impl Office {
         };
         let n_pilots = registry.pilots.len();
         self.registry.replace(registry);
-        self.index.replace(Index::new(self.registry.get(), Arc::clone(&self.store)));
+        let foreign = Arc::new(self.index.get().foreign().with_mappings(mappings));
+        self.index.replace(Index::with(self.registry.get(), Arc::clone(&self.store), foreign));
         self.adopt()?;
         self.aggregator.registry_changed().context("failed to take up the registry")?;
         tracing::info!(n_pilots, "registry taken up");
         Ok(json!({ "pilots": n_pilots }))
+    }
+
+    /// Registry and mapping files as they are now, all mistakes at once.
+    fn read_again(&self) -> Result<(Registry, Mappings), Vec<Mistake>> {
+        let registry = files::registry(&self.config.pilots, &self.programme, &self.factors);
+        let mappings = files::mappings(&self.config.mappings);
+        match (registry, mappings) {
+            (Ok(registry), Ok(mappings)) => Ok((registry, mappings)),
+            (registry, mappings) => Err(registry.err().into_iter().chain(mappings.err()).flatten().collect()),
+        }
     }
 
     /// Commits the readings of series that were unregistered and now are not. Waits for settling, so a server does it when its
