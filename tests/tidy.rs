@@ -46,7 +46,7 @@ const MAY_NAME: [(&str, &[&str]); 7] = [
 ];
 
 /// Where an outside library that shapes the code around it may be named. Swapping it then touches one place.
-const HOMES: [(&str, &[&str]); 12] = [
+const HOMES: [(&str, &[&str]); 16] = [
     ("argon2", &["ingest/src/auth"]),
     ("axum", &["aggregator/src/publish/"]),
     ("clap", &["src/"]),
@@ -54,21 +54,27 @@ const HOMES: [(&str, &[&str]); 12] = [
     ("maud", &["aggregator/src/publish/"]),
     ("mqtt_protocol_core", &["ingest/src/listener"]),
     ("pco", &["store/src/chunk.rs", "aggregator/src/rollup/blob.rs"]),
+    ("bumpalo", &["ingest/src/"]),
+    ("flate2", &["ingest/src/mapping/", "ingest/src/sparkplug/", "tests/process/"]),
     ("prometheus", &["aggregator/src/publish/"]),
-    ("rumqttc", &["ingest/src/publisher", "ingest/src/listener/tests.rs", "tests/process/"]),
+    ("prost", &["ingest/src/sparkplug/", "ingest/examples/"]),
+    ("regex", &["ingest/src/mapping/"]),
+    ("rumqttc", &["ingest/src/publisher", "ingest/src/broker/", "ingest/src/listener/tests", "tests/process/"]),
     ("rusqlite", &["store/src/"]),
     ("tracing_subscriber", &["src/log.rs"]),
     ("xxhash_rust", &["model/src/registry/", "store/src/", "ingest/src/"]),
 ];
 
 /// The direct dependencies of the workspace. Adding one is a change of this list, in the commit that says what it replaces.
-const DIRECT: [&str; 36] = [
+const DIRECT: [&str; 40] = [
     "anyhow",
     "argon2",
     "axum",
     "base64",
+    "bumpalo",
     "bytes",
     "clap",
+    "flate2",
     "fs4",
     "getrandom",
     "indicatif",
@@ -82,7 +88,9 @@ const DIRECT: [&str; 36] = [
     "postcard",
     "prometheus",
     "proptest",
+    "prost",
     "rcgen",
+    "regex",
     "rumqttc",
     "rusqlite",
     "rustls",
@@ -102,7 +110,7 @@ const DIRECT: [&str; 36] = [
 ];
 
 /// Packages in `Cargo.lock`, ours included. Raise it in the commit that adds one, and say there what it replaces.
-const LOCKED_MAX: usize = 265;
+const LOCKED_MAX: usize = 276;
 
 #[test]
 fn the_top_level_is_the_map() {
