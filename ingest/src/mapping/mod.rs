@@ -6,6 +6,11 @@
 //! - nothing is allocated per value but in the arena of the message;
 //! - every regex and every payload is bounded; a mapping with a mistake is refused with file, line and what would be right.
 
+#[allow(dead_code, reason = "read by the rules and the codecs, which come next")]
+mod builtin;
+#[allow(dead_code, reason = "read by the rules and the codecs, which come next")]
+pub(crate) mod tape;
+
 use bumpalo::Bump;
 use jiff::tz::TimeZone;
 use model::registry::Mistake;
