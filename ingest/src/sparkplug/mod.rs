@@ -34,13 +34,13 @@ pub struct Host {
 
 /// A message below `spBv1.0/`.
 #[derive(Clone, Copy)]
-pub(crate) struct Received<'a> {
-    pub(crate) door: &'a Arc<str>,
-    pub(crate) pilot: &'a PilotId,
-    pub(crate) topic: &'a str,
-    pub(crate) payload: &'a [u8],
-    pub(crate) received_at: UnixMillis,
-    pub(crate) retained: bool,
+pub struct Received<'a> {
+    pub door: &'a Arc<str>,
+    pub pilot: &'a PilotId,
+    pub topic: &'a str,
+    pub payload: &'a [u8],
+    pub received_at: UnixMillis,
+    pub retained: bool,
 }
 
 /// What we say to one edge node, or to all about ourselves.
@@ -79,13 +79,13 @@ impl Host {
     }
 
     /// A live message: moves the edge node's state machine and gives its values.
-    pub(crate) fn receive<'a>(&self, _received: Received<'a>, _arena: &'a Bump) -> Result<Message<'a>, Undecodable> {
+    pub fn receive<'a>(&self, _received: Received<'a>, _arena: &'a Bump) -> Result<Message<'a>, Undecodable> {
         Err(Undecodable { reason: model::Reason::BadTopic, detail: String::new(), sequence: None })
     }
 
     /// A kept message once more: moves nothing. Aliases are those of the births in force, if the message is not older than
     /// its node's NBIRTH.
-    pub(crate) fn again<'a>(&self, _received: Received<'a>, _arena: &'a Bump) -> Result<Message<'a>, Undecodable> {
+    pub fn again<'a>(&self, _received: Received<'a>, _arena: &'a Bump) -> Result<Message<'a>, Undecodable> {
         Err(Undecodable { reason: model::Reason::BadTopic, detail: String::new(), sequence: None })
     }
 
@@ -96,4 +96,19 @@ impl Host {
 
     /// The link to a broker is lost: everything known through it becomes stale.
     pub fn link_lost(&self, _door: &str, _now: UnixMillis) {}
+
+    /// The topic of our own STATE: of the Will, the birth and the death alike.
+    pub fn state_topic(&self) -> String {
+        format!("spBv1.0/STATE/{}", self.settings.host_id)
+    }
+
+    /// The payload of the STATE birth. `at` is that of the Will of the same connection.
+    pub fn birth_payload(&self, at: UnixMillis) -> Vec<u8> {
+        format!("{{\"online\":true,\"timestamp\":{}}}", at.0).into_bytes()
+    }
+
+    /// The payload of the Will (`at`: now, at every CONNECT) and of the death at a stop (`at`: the time of the stop).
+    pub fn death_payload(&self, at: UnixMillis) -> Vec<u8> {
+        format!("{{\"online\":false,\"timestamp\":{}}}", at.0).into_bytes()
+    }
 }
