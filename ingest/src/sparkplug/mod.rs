@@ -2,12 +2,26 @@
 //!
 //! Everything here is pure: time is an argument, and what is to be sent is returned or queued, never written to a socket.
 
+mod births;
+mod host;
+mod node;
+mod payload;
+mod readings;
+mod rebirth;
+mod sequence;
+mod status;
+#[cfg(test)]
+mod tests;
+mod topic;
+mod value;
+
 use std::sync::Arc;
 
-use bumpalo::Bump;
 use model::{PilotId, UnixMillis};
 
-use crate::decode::{Message, Undecodable};
+pub use self::host::Host;
+pub use self::rebirth::RebirthReason;
+pub use self::status::{Clock, Deviation, DeviceState, DeviceStatus, NodeState, NodeStatus};
 
 /// What an operator may choose; `[sparkplug]` of the config file.
 #[derive(Debug, Clone, PartialEq)]
@@ -18,18 +32,26 @@ pub struct Settings {
     pub reorder_timeout_ms: i64,
     /// Rebirth requests per second over all edge nodes.
     pub rebirths_per_s: u32,
+    /// How long a node may be silent after a death that names another connection, in ms.
+    pub probe_timeout_ms: i64,
+    /// Reasons for which no rebirth is asked for.
+    pub no_rebirth_for: Vec<RebirthReason>,
+    /// What is taken off the front of metric names, of births and data alike: some clients put a class there in births only,
+    /// such as `DATA/`.
+    pub strip_prefixes: Vec<String>,
 }
 
 impl Default for Settings {
     fn default() -> Settings {
-        Settings { host_id: "pilotline".to_owned(), reorder_timeout_ms: 4_000, rebirths_per_s: 50 }
+        Settings {
+            host_id: "pilotline".to_owned(),
+            reorder_timeout_ms: 4_000,
+            rebirths_per_s: 50,
+            probe_timeout_ms: 10_000,
+            no_rebirth_for: Vec::new(),
+            strip_prefixes: Vec::new(),
+        }
     }
-}
-
-/// Every edge node that was heard, by door, pilot, group and edge node.
-pub struct Host {
-    #[allow(dead_code, reason = "outline")]
-    settings: Settings,
 }
 
 /// A message below `spBv1.0/`.
@@ -72,43 +94,7 @@ pub struct Due {
     pub losses: Vec<Loss>,
 }
 
-impl Host {
-    /// Nothing heard yet.
-    pub fn new(settings: Settings) -> Host {
-        Host { settings }
-    }
-
-    /// A live message: moves the edge node's state machine and gives its values.
-    pub fn receive<'a>(&self, _received: Received<'a>, _arena: &'a Bump) -> Result<Message<'a>, Undecodable> {
-        Err(Undecodable { reason: model::Reason::BadTopic, detail: String::new(), sequence: None })
-    }
-
-    /// A kept message once more: moves nothing. Aliases are those of the births in force, if the message is not older than
-    /// its node's NBIRTH.
-    pub fn again<'a>(&self, _received: Received<'a>, _arena: &'a Bump) -> Result<Message<'a>, Undecodable> {
-        Err(Undecodable { reason: model::Reason::BadTopic, detail: String::new(), sequence: None })
-    }
-
-    /// What is due by `now`: called every 100 ms.
-    pub fn due(&self, _now: UnixMillis) -> Due {
-        Due::default()
-    }
-
-    /// The link to a broker is lost: everything known through it becomes stale.
-    pub fn link_lost(&self, _door: &str, _now: UnixMillis) {}
-
-    /// The topic of our own STATE: of the Will, the birth and the death alike.
-    pub fn state_topic(&self) -> String {
-        format!("spBv1.0/STATE/{}", self.settings.host_id)
-    }
-
-    /// The payload of the STATE birth. `at` is that of the Will of the same connection.
-    pub fn birth_payload(&self, at: UnixMillis) -> Vec<u8> {
-        format!("{{\"online\":true,\"timestamp\":{}}}", at.0).into_bytes()
-    }
-
-    /// The payload of the Will (`at`: now, at every CONNECT) and of the death at a stop (`at`: the time of the stop).
-    pub fn death_payload(&self, at: UnixMillis) -> Vec<u8> {
-        format!("{{\"online\":false,\"timestamp\":{}}}", at.0).into_bytes()
-    }
+/// A time of the wire. One beyond the range is held at its end, where it is refused like any other that lies too far ahead.
+fn time(timestamp: Option<u64>) -> Option<UnixMillis> {
+    timestamp.map(|ms| UnixMillis(i64::try_from(ms).unwrap_or(i64::MAX)))
 }
