@@ -270,6 +270,13 @@ impl Host {
         }
     }
 
+    /// How much waits for its time.
+    #[cfg(test)]
+    pub(super) fn n_due(&self) -> usize {
+        let agenda = self.agenda();
+        agenda.queue.len() + agenda.wakes.len() + agenda.losses.len()
+    }
+
     /// The link to a broker is lost: everything known through it becomes stale.
     pub fn link_lost(&self, door: &str, now: UnixMillis) {
         for entry in self.all().iter().filter(|entry| &*entry.door == door) {

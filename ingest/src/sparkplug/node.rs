@@ -226,14 +226,16 @@ impl Node {
         let reader = Reader { from, payload: &opened.payload, births: &self.births, aliases, settings, arena };
         let message = reader.read(&mut notes);
         self.deviations.add(&notes.deviations);
-        self.refused_aliases |= notes.unknown_alias || notes.undescribed;
+        let unknown_alias = notes.deviations.has(Deviation::UnknownAlias);
+        let undescribed = notes.deviations.has(Deviation::Undescribed);
+        self.refused_aliases |= unknown_alias || undescribed;
         // While a message is missing it may be the birth that defines them; if it is lost, that is a reason of its own.
         if self.gap_deadline().is_none() && aliases == Aliases::Known {
             let clock = (heard.received_at, heard.jitter, settings);
-            if notes.unknown_alias {
+            if unknown_alias {
                 self.want(RebirthReason::UnknownAlias, clock, effects);
             }
-            if notes.undescribed {
+            if undescribed {
                 self.want(RebirthReason::Undescribed, clock, effects);
             }
         }
@@ -343,7 +345,7 @@ impl Node {
         let mut sequence = last.map_or_else(|| Sequence::starting(seq, at), |last| last.restarted(seq, at));
         for early in moved {
             let deadline = early.heard_at.plus(settings.reorder_timeout_ms);
-            let (_, placed, _) = sequence.take(early.seq, early.at, deadline);
+            let (_, placed) = sequence.take(early.seq, early.at, deadline);
             if matches!(placed, Placed::Ahead(_)) || sequence.deadline().is_some() {
                 self.early.push_back(early);
             }
@@ -380,7 +382,7 @@ impl Node {
             self.deviations.count(Deviation::PreviousRun);
             return self.values(heard, Aliases::InDoubt, arena, effects);
         }
-        let position = self.count_in(payload.seq, heard, effects);
+        let position = self.count_in(payload.seq, heard);
         self.check_alive(heard, effects);
         match from.kind {
             Kind::DeviceBirth => self.device_birth(heard, position, effects),
@@ -409,7 +411,7 @@ impl Node {
     }
 
     /// Gives the message its place in the sequence.
-    fn count_in(&mut self, seq: Option<u64>, heard: Heard<'_>, effects: &mut Effects) -> u64 {
+    fn count_in(&mut self, seq: Option<u64>, heard: Heard<'_>) -> u64 {
         let Heard { opened, received_at, settings, .. } = heard;
         let Some(seq) = seq.map(number) else {
             self.deviations.count(Deviation::NoSeq);
@@ -423,7 +425,7 @@ impl Node {
             self.come_early(Early { seq, at, heard_at: received_at });
             return position;
         };
-        let (position, placed, lost) = sequence.take(seq, at, received_at.plus(settings.reorder_timeout_ms));
+        let (position, placed) = sequence.take(seq, at, received_at.plus(settings.reorder_timeout_ms));
         let is_gapped = sequence.deadline().is_some();
         match placed {
             Placed::Repeated => self.deviations.count(Deviation::SeqRepeated),
@@ -439,7 +441,6 @@ impl Node {
         } else {
             self.early.clear();
         }
-        self.lose(lost, effects);
         position
     }
 

@@ -31,8 +31,6 @@ pub(super) enum Aliases {
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     pub(super) deviations: Deviations,
-    pub(super) unknown_alias: bool,
-    pub(super) undescribed: bool,
     n_ignored: u32,
 }
 
@@ -185,7 +183,6 @@ impl<'a> Reader<'_, 'a> {
         };
         let Some(definition) = known else {
             notes.deviations.count(Deviation::UnknownAlias);
-            notes.unknown_alias = true;
             let detail = format!(
                 "alias {alias} of {} is not defined by the births that hold for this message; \
                  the edge node has to send its births (a rebirth is asked for)",
@@ -242,7 +239,6 @@ impl<'a> Reader<'_, 'a> {
             }
             Typed::Untyped | Typed::Missing if datatype == 0 => {
                 notes.deviations.count(Deviation::Undescribed);
-                notes.undescribed = true;
                 let what = "no datatype here, and no birth in force gives one; the edge node has to send its births \
                             (a rebirth is asked for)";
                 // By the reason of an alias that is not known yet: the births mend both, and both are replayed then.

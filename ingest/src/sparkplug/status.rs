@@ -120,6 +120,10 @@ impl Deviations {
         }
     }
 
+    pub(super) fn has(&self, deviation: Deviation) -> bool {
+        self.0.get(deviation as usize).is_some_and(|n| *n > 0)
+    }
+
     /// Those that occurred.
     pub(super) fn list(&self) -> Vec<(Deviation, u64)> {
         Deviation::ALL.into_iter().zip(self.0).filter(|(_, n)| *n > 0).collect()

@@ -1,6 +1,11 @@
-//! The host as a whole: real captures, and what aliases mean when.
+//! The host as a whole: real captures, the traps, the tolerance list, the conformance ids, a storm, hostile input, and what aliases mean when.
 
 mod captures;
+mod conformance;
+mod hostile;
+mod storm;
+mod tolerance;
+mod traps;
 
 use std::sync::Arc;
 
