@@ -123,6 +123,13 @@ impl Judge {
             let ack = match item {
                 Item::Publish(message) => self.seen.publish(client, session.as_deref_mut(), *message, batch),
                 Item::Release { packet_id } => release(client, session.as_deref_mut(), packet_id, batch),
+                Item::Subscribe { packet_id, changes } => {
+                    // Without its session the client is about to be closed: it hears nothing more.
+                    session.as_deref_mut().map(|session| {
+                        session.subscribe(&client.id, changes, batch);
+                        Ack { packet_id, step: Step::Subscribed, verdict: Verdict::Taken }
+                    })
+                }
             };
             acks.extend(ack);
         }

@@ -1,8 +1,12 @@
 //! What the committer tells a connection: one delivery per commit, acknowledgements in receive order.
 
-use std::sync::{Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError};
 
 use tokio::sync::Notify;
+
+/// Packets of ours that may wait for one connection: more than its edge node is asked in a minute. Beyond it the client does
+/// not read, and what else is said to it is dropped.
+pub(crate) const PACKETS_MAX: usize = 32;
 
 /// Which answer a message gets.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -14,6 +18,8 @@ pub(crate) enum Step {
     Pubcomp,
     /// A PUBREL for an id that is not held.
     PubcompNotFound,
+    /// The oldest SUBSCRIBE or UNSUBSCRIBE of the connection that has no answer yet.
+    Subscribed,
 }
 
 /// What became of a message, as far as its sender is told.
@@ -35,6 +41,15 @@ pub(crate) struct Ack {
     pub(crate) verdict: Verdict,
 }
 
+/// A PUBLISH of ours, at QoS 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(crate) struct Packet {
+    pub(crate) topic: String,
+    pub(crate) payload: Vec<u8>,
+    /// Sent because of a new subscription, not because it is new.
+    pub(crate) is_retained: bool,
+}
+
 /// What lies in a mailbox.
 #[derive(Debug, Default)]
 pub(crate) struct Mail {
@@ -43,6 +58,8 @@ pub(crate) struct Mail {
     pub(crate) n_done: usize,
     /// Another connection has taken the session.
     pub(crate) is_taken_over: bool,
+    /// What the hub has for it.
+    pub(crate) packets: Vec<Arc<Packet>>,
 }
 
 /// Where the committer leaves word for one connection.
@@ -70,6 +87,18 @@ impl Mailbox {
         }
         drop(mail);
         self.bell.notify_one();
+    }
+
+    /// Leaves a packet and rings; false if there is no room.
+    pub(crate) fn send(&self, packet: &Arc<Packet>) -> bool {
+        let mut mail = self.mail.lock().unwrap_or_else(PoisonError::into_inner);
+        let has_room = mail.packets.len() < PACKETS_MAX;
+        if has_room {
+            mail.packets.push(Arc::clone(packet));
+        }
+        drop(mail);
+        self.bell.notify_one();
+        has_room
     }
 
     /// Says that another connection has taken the session, and rings.

@@ -31,13 +31,13 @@ use store::{Batch, CommitNo, Journal, Store, StoreError};
 use tokio::sync::{oneshot, watch};
 
 use judge::Judge;
-pub(crate) use mailbox::{Ack, Mail, Mailbox, Step, Verdict};
+pub(crate) use mailbox::{Ack, Mail, Mailbox, Packet, Step, Verdict};
 pub use message::message_hash;
 pub(crate) use message::{Delivery, Prepared};
 pub use metrics::{COMMIT_MICROS_BOUNDS, CommitMetrics};
 pub(crate) use queue::Push;
 use queue::{Queue, Taken};
-pub(crate) use sessions::{Open, Opened, Start};
+pub(crate) use sessions::{Open, Opened, Start, Subscriptions};
 
 /// How long the committer waits for work before it tidies up.
 const IDLE: Duration = Duration::from_millis(250);
@@ -94,6 +94,11 @@ pub(crate) enum Item {
     /// A PUBREL.
     Release {
         packet_id: u16,
+    },
+    /// Filters added with the QoS that was granted, or taken back.
+    Subscribe {
+        packet_id: u16,
+        changes: Vec<(Arc<str>, Option<u8>)>,
     },
 }
 

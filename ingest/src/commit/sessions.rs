@@ -40,13 +40,16 @@ pub(crate) enum Start {
     Resume,
 }
 
+/// Filters that a session has subscribed to, each with the QoS that was granted.
+pub(crate) type Subscriptions = Vec<(Arc<str>, u8)>;
+
 /// What a connection that opens is told, after the commit.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+#[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) enum Opened {
     /// A new session.
     New,
-    /// The old session goes on.
-    Resumed,
+    /// The old session goes on, with its subscriptions.
+    Resumed(Subscriptions),
     /// The session belongs to another login.
     NotYours,
     /// There are as many sessions as there may be, all connected.
@@ -60,6 +63,7 @@ pub(crate) struct SessionState {
     is_stored: bool,
     /// Packet ids between PUBREC and PUBREL, each with the hash of its message.
     held: HashMap<u16, u128>,
+    subscriptions: Subscriptions,
     live: Option<Arc<Mailbox>>,
     /// When its last connection ended.
     gone_at: UnixMillis,
@@ -69,6 +73,24 @@ impl SessionState {
     fn is_expired(&self, now: UnixMillis) -> bool {
         let ends = self.gone_at.plus(i64::from(self.expiry_s).saturating_mul(1000));
         self.live.is_none() && self.expiry_s != EXPIRY_NEVER && ends <= now
+    }
+
+    /// Adds and takes back subscriptions. When the session was last heard is written with them, and says nothing new.
+    pub(crate) fn subscribe(&mut self, client_id: &str, changes: Vec<(Arc<str>, Option<u8>)>, batch: &mut Batch) {
+        let before = self.subscriptions.clone();
+        for (filter, qos) in changes {
+            self.subscriptions.retain(|(kept, _)| *kept != filter);
+            self.subscriptions.extend(qos.map(|qos| (filter, qos)));
+        }
+        if self.is_stored && self.subscriptions != before {
+            batch.sessions.push(self.put(client_id, self.gone_at));
+        }
+    }
+
+    fn put(&self, client_id: &str, now: UnixMillis) -> SessionChange {
+        let (client_id, login, expiry_s) = (client_id.to_owned(), self.login.clone(), self.expiry_s);
+        let subscriptions = self.subscriptions.iter().map(|(filter, qos)| (filter.to_string(), *qos)).collect();
+        SessionChange::Put(Session { client_id, login, expiry_s, subscriptions, last_seen: now })
     }
 
     /// The hash under which an id is held.
@@ -104,9 +126,10 @@ impl Sessions {
     /// As the store had them. Their time to expire begins anew, since the end of this process was their disconnect.
     pub(crate) fn restore(stored: Vec<Session>, held: Vec<(String, u16, u128)>, now: UnixMillis) -> Sessions {
         let mut sessions = Sessions::default();
-        for Session { client_id, login, expiry_s, .. } in stored {
-            let state =
-                SessionState { login, expiry_s, is_stored: true, held: HashMap::new(), live: None, gone_at: now };
+        for Session { client_id, login, expiry_s, subscriptions, .. } in stored {
+            let subscriptions = subscriptions.into_iter().map(|(filter, qos)| (filter.into(), qos)).collect();
+            let (is_stored, held, live, gone_at) = (true, HashMap::new(), None, now);
+            let state = SessionState { login, expiry_s, is_stored, held, subscriptions, live, gone_at };
             sessions.by_client.insert(client_id.into(), state);
         }
         for (client_id, packet_id, hash) in held {
@@ -141,7 +164,7 @@ impl Sessions {
         }
         if let Some(session) = self.by_client.get_mut(&open.client_id) {
             resume(session, &open, now, batch);
-            return Opened::Resumed;
+            return Opened::Resumed(session.subscriptions.clone());
         }
         if self.by_client.len() >= SESSIONS_MAX && !self.evict(batch) {
             return Opened::Full;
@@ -152,12 +175,12 @@ impl Sessions {
 
     fn create(&mut self, open: Open, now: UnixMillis, batch: &mut Batch) {
         let Open { client_id, login, expiry_s, mailbox, .. } = open;
-        let is_stored = expiry_s > 0;
+        let (is_stored, live) = (expiry_s > 0, Some(mailbox));
+        let (held, subscriptions) = (HashMap::new(), Vec::new());
+        let state = SessionState { login, expiry_s, is_stored, held, subscriptions, live, gone_at: now };
         if is_stored {
-            batch.sessions.push(put(&client_id, login.clone(), expiry_s, now));
+            batch.sessions.push(state.put(&client_id, now));
         }
-        let live = Some(mailbox);
-        let state = SessionState { login, expiry_s, is_stored, held: HashMap::new(), live, gone_at: now };
         self.by_client.insert(client_id, state);
     }
 
@@ -179,7 +202,7 @@ impl Sessions {
             self.remove(client_id, batch);
         } else if expiry_s != session.expiry_s {
             session.expiry_s = expiry_s;
-            batch.sessions.push(put(client_id, session.login.clone(), expiry_s, now));
+            batch.sessions.push(session.put(client_id, now));
         }
     }
 
@@ -223,15 +246,10 @@ fn resume(session: &mut SessionState, open: &Open, now: UnixMillis, batch: &mut 
     session.expiry_s = open.expiry_s;
     session.is_stored = open.expiry_s > 0;
     if session.is_stored {
-        batch.sessions.push(put(&open.client_id, session.login.clone(), open.expiry_s, now));
+        batch.sessions.push(session.put(&open.client_id, now));
     } else {
         let client_id = open.client_id.to_string();
         batch.held.push(HeldChange::ReleaseAll { client_id: client_id.clone() });
         batch.sessions.push(SessionChange::Remove { client_id });
     }
-}
-
-fn put(client_id: &str, login: Option<String>, expiry_s: u32, now: UnixMillis) -> SessionChange {
-    let client_id = client_id.to_owned();
-    SessionChange::Put(Session { client_id, login, expiry_s, subscriptions: Vec::new(), last_seen: now })
 }

@@ -219,7 +219,7 @@ fn the_session_that_has_been_gone_longest_makes_room() {
     let mut sessions = Sessions::restore(stored.collect(), Vec::new(), NOW);
     let mut changes = Batch::default();
     let back = client("gw-00000", 1);
-    assert_eq!(sessions.open(open(&back, EXPIRY_NEVER), NOW, &mut changes), Opened::Resumed);
+    assert_eq!(sessions.open(open(&back, EXPIRY_NEVER), NOW, &mut changes), Opened::Resumed(Vec::new()));
     sessions.close(&back.id, 1, None, NOW.plus(1), &mut changes);
     assert_eq!(sessions.open(open(&client("new", 2), 60), NOW, &mut changes), Opened::New);
     assert_eq!(changes.sessions[0], SessionChange::Remove { client_id: "gw-00001".to_owned() });

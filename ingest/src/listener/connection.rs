@@ -21,9 +21,13 @@ use tokio::sync::{oneshot, watch};
 use tokio::time::{Instant, timeout};
 
 use super::handshake::{self, BadConnect, Granted, Hello, Will};
+use super::subscriber::Subscriber;
 use super::wire::{self, Dialect, Fault, Frame, Goodbye, Kind, Then, Version};
 use super::{Anonymous, Context, PACKET_BYTES_MAX, Peer, RECEIVE_MAXIMUM};
-use crate::commit::{Client, Delivery, DoorState, Item, Mail, Mailbox, Open, Opened, Prepared, Step, Verdict, Work};
+use crate::commit::{
+    Client, Delivery, DoorState, Item, Mail, Mailbox, Open, Opened, Prepared, Step, Subscriptions, Verdict, Work,
+};
+use crate::hub;
 use crate::normalize::{Outcome, Rejected, normalize};
 use crate::observation::LISTENER;
 use crate::{Identity, Observation};
@@ -74,13 +78,22 @@ where
     let mut buffer = BytesMut::with_capacity(IDLE_BYTES);
     let opening = open(&mut stream, &mut buffer, peer, &context);
     // Neither a client that says nothing nor one that is turned away is worth a log line.
-    let Ok(Some((hello, granted, identity, mailbox))) = timeout(CONNECT_WITHIN, opening).await else { return };
-    let mut connection = Connection::new(stream, buffer, (&hello, &granted), identity, mailbox, Arc::clone(&context));
+    let Ok(Some(admitted)) = timeout(CONNECT_WITHIN, opening).await else { return };
+    let will = admitted.hello.will.clone();
+    let mut connection = Connection::new(stream, buffer, admitted, Arc::clone(&context));
     let end = connection.run().await;
-    connection.end(end, hello.will).await;
+    connection.end(end, will).await;
 }
 
-type Admitted = (Hello, Granted, Identity, Arc<Mailbox>);
+/// A client that was let in.
+struct Admitted {
+    hello: Hello,
+    granted: Granted,
+    identity: Identity,
+    mailbox: Arc<Mailbox>,
+    /// What its session had subscribed to.
+    subscriptions: Subscriptions,
+}
 
 /// Reads CONNECT, lets the client in or turns it away.
 async fn open<S>(stream: &mut S, buffer: &mut BytesMut, peer: Peer, context: &Context) -> Option<Admitted>
@@ -101,12 +114,16 @@ where
     };
     match admit(&hello, peer, context).await {
         Ok((granted, identity, mailbox, opened)) => {
-            let answer = handshake::welcome(&hello, &granted, opened == Opened::Resumed);
+            let (session_present, subscriptions) = match opened {
+                Opened::Resumed(subscriptions) => (true, subscriptions),
+                Opened::New | Opened::NotYours | Opened::Full => (false, Vec::new()),
+            };
+            let answer = handshake::welcome(&hello, &granted, session_present);
             if stream.write_all(&answer).await.is_err() {
                 close(context, &client(&granted, &identity, &mailbox), None).await;
                 return None;
             }
-            Some((hello, granted, identity, mailbox))
+            Some(Admitted { hello, granted, identity, mailbox, subscriptions })
         }
         Err(refusal) => {
             last_words(stream, &handshake::turn_away(hello.dialect.version, refusal)).await;
@@ -164,7 +181,7 @@ async fn admit(
     let pushed = context.committer.push_async(Work::Open { open, reply }).await;
     pushed.map_err(|_stopped| handshake::Refusal::Unavailable)?;
     match opened.await.map_err(|_stopped| handshake::Refusal::Unavailable)? {
-        opened @ (Opened::New | Opened::Resumed) => Ok((granted, identity, mailbox, opened)),
+        opened @ (Opened::New | Opened::Resumed(_)) => Ok((granted, identity, mailbox, opened)),
         Opened::NotYours => Err(handshake::Refusal::NotAuthorized),
         Opened::Full => Err(handshake::Refusal::Quota),
     }
@@ -232,24 +249,20 @@ struct Connection<S> {
     n_unacknowledged: usize,
     /// QoS 2 ids of this connection between PUBLISH and PUBCOMP.
     open_ids: HashSet<u16>,
+    subscriber: Subscriber,
     /// Kept from message to message, so that the topic is copied only when it changes.
     observation: Observation,
 }
 
 impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
-    fn new(
-        stream: S,
-        buffer: BytesMut,
-        (hello, granted): (&Hello, &Granted),
-        identity: Identity,
-        mailbox: Arc<Mailbox>,
-        context: Arc<Context>,
-    ) -> Connection<S> {
+    fn new(stream: S, buffer: BytesMut, admitted: Admitted, context: Arc<Context>) -> Connection<S> {
+        let Admitted { hello, granted, identity, mailbox, subscriptions } = admitted;
         let keep_alive = match granted.keep_alive_s {
             0 => None,
             seconds => Some(Duration::from_millis(u64::from(seconds) * 1500)),
         };
-        let client = client(granted, &identity, &mailbox);
+        let client = client(&granted, &identity, &mailbox);
+        let subscriber = Subscriber::new(Arc::clone(&context.hub), Arc::clone(&mailbox), &identity, subscriptions);
         let shutdown = context.shutdown.subscribe();
         let (topic, payload, received_at) = (String::new(), Bytes::new(), UnixMillis(0));
         let (door, sender) = (LISTENER.into(), Arc::clone(&client.id));
@@ -271,6 +284,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             n_waiting: 0,
             n_unacknowledged: 0,
             open_ids: HashSet::new(),
+            subscriber,
             observation,
         }
     }
@@ -379,12 +393,14 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
                 self.add(Item::Release { packet_id }, packet.len());
             }
             Kind::Subscribe => {
-                let (packet_id, n_filters) = wire::subscribe(body, version).map_err(End::Fault)?;
-                self.dialect.suback(packet_id, n_filters, &mut self.out);
+                let (packet_id, wanted) = wire::subscribe(body, version).map_err(End::Fault)?;
+                let item = self.subscriber.subscribe(packet_id, wanted);
+                self.add(item, packet.len());
             }
             Kind::Unsubscribe => {
-                let (packet_id, n_filters) = wire::unsubscribe(body, version).map_err(End::Fault)?;
-                self.dialect.unsuback(packet_id, n_filters, &mut self.out);
+                let (packet_id, filters) = wire::unsubscribe(body, version).map_err(End::Fault)?;
+                let item = self.subscriber.unsubscribe(packet_id, filters);
+                self.add(item, packet.len());
             }
             Kind::Pingreq if body.is_empty() => self.out.extend_from_slice(&wire::PINGRESP),
             Kind::Pingreq => return Err(End::Fault(Fault::Malformed)),
@@ -426,9 +442,25 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.observation.payload = payload;
         self.observation.qos = publish.qos;
         self.observation.dup = dup;
-        let outcome = normalize(&self.observation, &self.identity, index);
+        let outcome = self.outcome(index);
         self.prepared(delivery, outcome, bytes);
         Ok(())
+    }
+
+    /// What the message in hand comes to. Who says what only a host may say is not authorized, whoever it is.
+    fn outcome(&self, index: &crate::index::Index) -> Outcome {
+        let topic = &self.observation.topic;
+        if !hub::is_ours(topic) {
+            return normalize(&self.observation, &self.identity, index);
+        }
+        let pilot = match &self.identity {
+            Identity::Anonymous => index.bound(topic).cloned(),
+            Identity::Login { pilot, .. } => Some(pilot.clone()),
+        };
+        let detail =
+            format!("only this host may publish on {topic:?}: it commands edge nodes and says whether it is online");
+        let refusal = Refusal { reason: Reason::NotAuthorized, part: RefusedPart::Message, detail };
+        Outcome::Rejected(Rejected { pilot, refusals: vec![refusal], sequence: None })
     }
 
     fn prepared(&mut self, delivery: Delivery, outcome: Outcome, bytes: usize) {
@@ -478,12 +510,16 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// Writes what the committer released, and whatever else is to be said.
     async fn deliver(&mut self) -> Result<(), End> {
-        let Mail { acks, n_done, is_taken_over } = self.mailbox.take();
+        let Mail { acks, n_done, is_taken_over, packets } = self.mailbox.take();
         self.n_waiting = self.n_waiting.saturating_sub(n_done);
         let mut then = Then::GoOn;
         for ack in &acks {
             let ends = match ack.step {
                 Step::Nothing => false,
+                Step::Subscribed => {
+                    self.subscriber.committed(&self.dialect, &mut self.out);
+                    false
+                }
                 Step::Puback => true,
                 // Refused, the id is free again at once.
                 Step::Pubrec => {
@@ -496,6 +532,9 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             if then == Then::Close {
                 break;
             }
+        }
+        for packet in &packets {
+            self.dialect.publish(packet, &mut self.out);
         }
         self.flush().await?;
         match then {
@@ -554,7 +593,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.observation =
             Observation { door, client: sender, topic, payload, received_at, qos: 0, dup: false, retained: false };
         let index = self.context.index.get();
-        let outcome = normalize(&self.observation, &self.identity, &index);
+        let outcome = self.outcome(&index);
         let bytes = self.observation.payload.len();
         self.prepared(Delivery::AtMostOnce, outcome, bytes);
     }
@@ -572,6 +611,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     /// Acknowledges what was taken before a stop.
     async fn drain(&mut self) -> Result<(), End> {
         self.hand_in_all().await;
+        // What was said to it before the stop, such as that we are going offline.
+        self.deliver().await?;
         while self.n_waiting > 0 {
             self.mailbox.rung().await;
             self.deliver().await?;

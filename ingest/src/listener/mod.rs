@@ -1,7 +1,8 @@
 //! The listener: Pilotline's own MQTT server for gateways, 3.1.1 and 5 on one port.
 //!
 //! It owns PUBACK, which is why it exists: an acknowledgement leaves when the committer says so and never before. It takes
-//! publishes; it is no broker, and a subscription is refused with a reason code.
+//! publishes. It is the broker of Sparkplug edge nodes as far as they hear us: subscriptions to what this process says itself
+//! (commands to edge nodes, STATE) are served, all others are refused with a reason code.
 //!
 //! Invariants:
 //! - without a login a client is let in only where the address is loopback;
@@ -10,6 +11,7 @@
 
 mod connection;
 mod handshake;
+mod subscriber;
 #[cfg(test)]
 mod tests;
 mod tls;
@@ -30,6 +32,7 @@ pub use self::tls::TlsError;
 use crate::Identity;
 use crate::auth::{Logins, generate_secret};
 use crate::commit::CommitterHandle;
+use crate::hub::Hub;
 use crate::index::CurrentIndex;
 
 /// Longest packet taken, announced on MQTT 5.
@@ -113,6 +116,8 @@ pub(crate) struct Context {
     pub(crate) index: Arc<CurrentIndex>,
     pub(crate) logins: Arc<Logins>,
     pub(crate) committer: CommitterHandle,
+    /// What clients may subscribe to.
+    pub(crate) hub: Arc<Hub>,
     pub(crate) shutdown: watch::Sender<bool>,
 }
 
@@ -122,6 +127,20 @@ static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
 impl Context {
     pub(crate) fn next_connection(&self) -> u64 {
         CONNECTIONS.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Keeps our STATE birth, from the moment of serving.
+    fn say_online(&self) {
+        let index = self.index.get();
+        let host = &index.foreign().sparkplug;
+        self.hub.set_state(&host.state_topic(), host.birth_payload(model::clock::now()));
+    }
+
+    /// Tells whoever listens that we go, before any connection closes.
+    fn say_offline(&self) {
+        let index = self.index.get();
+        let host = &index.foreign().sparkplug;
+        self.hub.set_state(&host.state_topic(), host.death_payload(model::clock::now()));
     }
 
     /// A client id for one that sent none: nobody else can guess it.
@@ -152,7 +171,8 @@ pub async fn start(
     committer: CommitterHandle,
 ) -> Result<Listener, ListenerError> {
     let (mqtt, anonymous) = check_address(&config.mqtt, &logins)?;
-    let context = Arc::new(Context { index, logins, committer, shutdown: watch::Sender::new(false) });
+    let hub = Arc::clone(&index.get().foreign().hub);
+    let context = Arc::new(Context { index, logins, committer, hub, shutdown: watch::Sender::new(false) });
     let places = Arc::new(Semaphore::new(config.limits.connections));
     let (alive, ended) = mpsc::channel(1);
     let door = |socket, anonymous, acceptor| {
@@ -168,6 +188,7 @@ pub async fn start(
         tls = Some(address);
         secure = Some(door(files.listener, anonymous, Some(acceptor)));
     }
+    context.say_online();
     for door in std::iter::once(plain).chain(secure) {
         tokio::spawn(door.accept());
     }
@@ -192,6 +213,7 @@ impl Listener {
 
     /// Takes nothing more, acknowledges what was taken, and closes every connection. Stop the committer after it.
     pub async fn stop(mut self) {
+        self.context.say_offline();
         self.context.shutdown.send_replace(true);
         // `recv` returns nothing once the last sender is dropped: the accept loops and all connections have ended.
         if tokio::time::timeout(STOP_WITHIN, self.ended.recv()).await.is_err() {

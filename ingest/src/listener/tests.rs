@@ -1,5 +1,7 @@
 //! Tests of the listener: bytes written by hand over a pipe, random bytes, and a real client over TCP.
 
+mod subscribe;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
@@ -79,8 +81,10 @@ impl Rig {
     fn over(dir: Arc<Dir>, anonymous: Anonymous, logins: Vec<Login>) -> Rig {
         let store = Store::open(&dir.0, Access::Owner).unwrap();
         let committer = Committer::start(&store).unwrap();
+        let index = Index::new(registry(), Arc::clone(&store));
         let context = Arc::new(Context {
-            index: Arc::new(CurrentIndex::new(Index::new(registry(), Arc::clone(&store)))),
+            hub: Arc::clone(&index.foreign().hub),
+            index: Arc::new(CurrentIndex::new(index)),
             logins: Arc::new(Logins::new(logins)),
             committer: committer.handle(),
             shutdown: watch::Sender::new(false),

@@ -12,14 +12,17 @@
 //! it is the hot path, and its payload stays a slice of the read buffer. The plain PUBACK is four bytes.
 
 use std::ops::Range;
+use std::sync::Arc;
 
-use mqtt_protocol_core::mqtt::packet::{Properties, PropertiesParse, Property, ReasonString, v3_1_1, v5_0};
+use mqtt_protocol_core::mqtt::packet::{
+    MqttString, Properties, PropertiesParse, Property, Qos, ReasonString, RetainHandling, SubEntry, v3_1_1, v5_0,
+};
 use mqtt_protocol_core::mqtt::result_code::{
     DisconnectReasonCode, MqttError, PubackReasonCode, PubcompReasonCode, PubrecReasonCode, SubackReasonCode,
     SubackReturnCode, UnsubackReasonCode,
 };
 
-use crate::commit::{Ack, Step, Verdict};
+use crate::commit::{Ack, Packet, Step, Verdict};
 
 /// MQTT version of a connection.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -228,20 +231,46 @@ pub(super) fn pubrel(body: &[u8], version: Version) -> Result<u16, Fault> {
     whole(parsed, body)
 }
 
-/// The packet id of a SUBSCRIBE and how many filters it has.
-pub(super) fn subscribe(body: &[u8], version: Version) -> Result<(u16, usize), Fault> {
+/// Whether a new subscription wants the message that is kept for it.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Retained {
+    Always,
+    IfNew,
+    Never,
+}
+
+/// One filter of a SUBSCRIBE. The QoS asked for is left out: everything goes out at QoS 0.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub(super) struct Wanted {
+    pub(super) filter: Arc<str>,
+    pub(super) retained: Retained,
+}
+
+/// The packet id of a SUBSCRIBE and its filters.
+pub(super) fn subscribe(body: &[u8], version: Version) -> Result<(u16, Vec<Wanted>), Fault> {
+    let wanted = |entries: &[SubEntry]| entries.iter().map(wanted).collect();
     let parsed = match version {
-        Version::V3 => v3_1_1::Subscribe::parse(body).map(|(p, n)| ((p.packet_id(), p.entries().len()), n)),
-        Version::V5 => v5_0::Subscribe::parse(body).map(|(p, n)| ((p.packet_id(), p.entries().len()), n)),
+        Version::V3 => v3_1_1::Subscribe::parse(body).map(|(p, n)| ((p.packet_id(), wanted(p.entries())), n)),
+        Version::V5 => v5_0::Subscribe::parse(body).map(|(p, n)| ((p.packet_id(), wanted(p.entries())), n)),
     };
     whole(parsed, body)
 }
 
-/// The packet id of an UNSUBSCRIBE and how many filters it has.
-pub(super) fn unsubscribe(body: &[u8], version: Version) -> Result<(u16, usize), Fault> {
+fn wanted(entry: &SubEntry) -> Wanted {
+    let retained = match entry.sub_opts().rh() {
+        RetainHandling::SendRetained => Retained::Always,
+        RetainHandling::SendRetainedIfNotExists => Retained::IfNew,
+        RetainHandling::DoNotSendRetained => Retained::Never,
+    };
+    Wanted { filter: entry.topic_filter().into(), retained }
+}
+
+/// The packet id of an UNSUBSCRIBE and its filters.
+pub(super) fn unsubscribe(body: &[u8], version: Version) -> Result<(u16, Vec<Arc<str>>), Fault> {
+    let filters = |entries: &[MqttString]| entries.iter().map(|entry| entry.as_str().into()).collect();
     let parsed = match version {
-        Version::V3 => v3_1_1::Unsubscribe::parse(body).map(|(p, n)| ((p.packet_id(), p.entries().len()), n)),
-        Version::V5 => v5_0::Unsubscribe::parse(body).map(|(p, n)| ((p.packet_id(), p.entries().len()), n)),
+        Version::V3 => v3_1_1::Unsubscribe::parse(body).map(|(p, n)| ((p.packet_id(), filters(p.entries())), n)),
+        Version::V5 => v5_0::Unsubscribe::parse(body).map(|(p, n)| ((p.packet_id(), filters(p.entries())), n)),
     };
     whole(parsed, body)
 }
@@ -328,34 +357,55 @@ impl Dialect {
         }
     }
 
-    /// Refuses every filter of a SUBSCRIBE: nothing is published from here yet.
-    pub(super) fn suback(&self, packet_id: u16, n_filters: usize, out: &mut Vec<u8>) {
+    /// Answers a SUBSCRIBE, filter by filter.
+    pub(super) fn suback(&self, packet_id: u16, answers: &[Suback], out: &mut Vec<u8>) {
         let packet = match self.version {
             Version::V3 => v3_1_1::Suback::builder()
                 .packet_id(packet_id)
-                .return_codes(vec![SubackReturnCode::Failure; n_filters])
+                .return_codes(answers.iter().map(|answer| answer.v3()).collect::<Vec<_>>())
                 .build()
                 .map(|packet| packet.to_continuous_buffer()),
             Version::V5 => v5_0::Suback::builder()
                 .packet_id(packet_id)
-                .reason_codes(vec![SubackReasonCode::ImplementationSpecificError; n_filters])
+                .reason_codes(answers.iter().map(|answer| answer.v5()).collect::<Vec<_>>())
                 .build()
                 .map(|packet| packet.to_continuous_buffer()),
         };
         out.extend(packet.unwrap_or_default());
     }
 
-    /// Answers an UNSUBSCRIBE.
-    pub(super) fn unsuback(&self, packet_id: u16, n_filters: usize, out: &mut Vec<u8>) {
+    /// Answers an UNSUBSCRIBE: whether each filter was subscribed to.
+    pub(super) fn unsuback(&self, packet_id: u16, existed: &[bool], out: &mut Vec<u8>) {
+        let code = |existed: &bool| match existed {
+            true => UnsubackReasonCode::Success,
+            false => UnsubackReasonCode::NoSubscriptionExisted,
+        };
         let packet = match self.version {
             Version::V3 => v3_1_1::Unsuback::builder().packet_id(packet_id).build().map(|p| p.to_continuous_buffer()),
             Version::V5 => v5_0::Unsuback::builder()
                 .packet_id(packet_id)
-                .reason_codes(vec![UnsubackReasonCode::NoSubscriptionExisted; n_filters])
+                .reason_codes(existed.iter().map(code).collect::<Vec<_>>())
                 .build()
                 .map(|packet| packet.to_continuous_buffer()),
         };
         out.extend(packet.unwrap_or_default());
+    }
+
+    /// Writes a PUBLISH of ours at QoS 0; leaves out what the client could not take.
+    pub(super) fn publish(&self, packet: &Packet, out: &mut Vec<u8>) {
+        let (topic, retain) = (packet.topic.as_str(), packet.is_retained);
+        let payload = packet.payload.clone();
+        let built = match self.version {
+            Version::V3 => v3_1_1::Publish::builder()
+                .topic_name(topic)
+                .and_then(|builder| builder.qos(Qos::AtMostOnce).retain(retain).payload(payload).build())
+                .map(|packet| packet.to_continuous_buffer()),
+            Version::V5 => v5_0::Publish::builder()
+                .topic_name(topic)
+                .and_then(|builder| builder.qos(Qos::AtMostOnce).retain(retain).payload(payload).build())
+                .map(|packet| packet.to_continuous_buffer()),
+        };
+        out.extend(built.ok().filter(|bytes| bytes.len() <= self.packet_bytes_max).unwrap_or_default());
     }
 
     /// Says why the connection is closed, if the version can.
@@ -366,12 +416,40 @@ impl Dialect {
     }
 }
 
+/// What becomes of one filter of a SUBSCRIBE.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Suback {
+    /// At QoS 0.
+    Granted,
+    /// Nothing is published from here that it would take.
+    Refused,
+    /// The client has too many.
+    Quota,
+}
+
+impl Suback {
+    fn v3(self) -> SubackReturnCode {
+        match self {
+            Suback::Granted => SubackReturnCode::SuccessMaximumQos0,
+            Suback::Refused | Suback::Quota => SubackReturnCode::Failure,
+        }
+    }
+
+    fn v5(self) -> SubackReasonCode {
+        match self {
+            Suback::Granted => SubackReasonCode::GrantedQos0,
+            Suback::Refused => SubackReasonCode::ImplementationSpecificError,
+            Suback::Quota => SubackReasonCode::QuotaExceeded,
+        }
+    }
+}
+
 /// A PINGRESP.
 pub(super) const PINGRESP: [u8; 2] = [0xd0, 0];
 
 fn plain(ack: &Ack, out: &mut Vec<u8>) {
     let first = match ack.step {
-        Step::Nothing => return,
+        Step::Nothing | Step::Subscribed => return,
         Step::Puback => 0x40,
         Step::Pubrec => 0x50,
         Step::Pubcomp | Step::PubcompNotFound => 0x70,
@@ -387,7 +465,7 @@ fn answer(ack: &Ack, refused: bool, text: Option<&str>) -> Vec<u8> {
     let properties: Properties = reason.into_iter().map(Property::ReasonString).collect();
     let id = ack.packet_id;
     let packet = match ack.step {
-        Step::Nothing => return Vec::new(),
+        Step::Nothing | Step::Subscribed => return Vec::new(),
         Step::Puback => {
             let code = if refused { PubackReasonCode::NotAuthorized } else { PubackReasonCode::Success };
             let builder = v5_0::Puback::builder().packet_id(id).reason_code(code).props(properties);
