@@ -5,7 +5,10 @@ use std::sync::Arc;
 
 use aggregator::publish::{self, Site, access::check_start};
 use anyhow::Context;
+use ingest::broker::Broker;
+use ingest::hub::{self, Driver};
 use ingest::listener::{self, Listener, ListenerConfig};
+use ingest::sparkplug::Loss;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -18,11 +21,15 @@ use crate::health;
 use crate::office::{Office, Threads};
 
 pub(crate) fn run(place: &PlaceArgs) -> Result<(), Failure> {
-    let config = Config::load(place)?;
-    let loaded = files::load(&config)?;
-    let (office, threads) = Office::open(&config, loaded)?;
+    serve(&Config::load(place)?)
+}
+
+/// Serves until told to stop.
+pub(crate) fn serve(config: &Config) -> Result<(), Failure> {
+    let loaded = files::load(config)?;
+    let (office, threads) = Office::open(config, loaded)?;
     Ok(runtime()?.block_on(async {
-        let server = Server::start(&config, office, threads, |_| {}).await?;
+        let server = Server::start(config, office, threads, |_| {}).await?;
         server.say_where();
         server.until_told_to_stop().await
     })?)
@@ -36,13 +43,17 @@ pub(crate) fn runtime() -> anyhow::Result<tokio::runtime::Runtime> {
 /// Everything that runs.
 pub(crate) struct Server {
     pub(crate) office: Arc<Office>,
-    pub(crate) mqtt: SocketAddr,
+    /// The listener's address; none if messages come from brokers alone.
+    pub(crate) mqtt: Option<SocketAddr>,
     pub(crate) http: SocketAddr,
-    listener: Listener,
+    listener: Option<Listener>,
+    brokers: Vec<Broker>,
     threads: Threads,
     stop_http: tokio::sync::oneshot::Sender<()>,
     serving: tokio::task::JoinHandle<std::io::Result<()>>,
     _control: Control,
+    /// Sends rebirth requests, and reports what edge nodes lost.
+    _driver: Driver,
 }
 
 impl Server {
@@ -54,9 +65,13 @@ impl Server {
         furnish: impl FnOnce(&mut Site),
     ) -> anyhow::Result<Server> {
         let http = bind_http(config, &office).await?;
-        let listener = open_doors(config, &office).await?;
+        let listener = if config.wants_listener { Some(open_doors(config, &office).await?) } else { None };
+        let brokers = crate::ingest::connect(config, &office).await?;
         let mut site = Site::new(Arc::clone(&office.aggregator));
-        let doors = doors(&listener);
+        let doors = health::Doors {
+            listening: listener.as_ref().map_or_else(Vec::new, doors),
+            brokers: brokers.iter().map(|broker| (broker.name().to_owned(), broker.address(), broker.status())).collect(),
+        };
         health::watch(&mut site, &office.committer, doors, &config.data);
         furnish(&mut site);
         let control = control::listen(&config.data, Arc::clone(&office))?;
@@ -66,18 +81,30 @@ impl Server {
                 tracing::error!(error = format!("{error:#}"), "readings of newly registered series not taken up");
             }
         });
-        let (mqtt, address) = (listener.local_addr(), http.local_addr().context("the HTTP listener has no address")?);
+        let mqtt = listener.as_ref().map(Listener::local_addr);
+        let (mqtt, address) = (mqtt, http.local_addr().context("the HTTP listener has no address")?);
         let (stop_http, stopped) = tokio::sync::oneshot::channel::<()>();
         let serving = tokio::spawn(publish::serve(http, Arc::new(site), async {
             // A dropped sender stops the pages as well.
             let _ = stopped.await;
         }));
-        Ok(Server { office, mqtt, http: address, listener, threads, stop_http, serving, _control: control })
+        let driver = hub::drive(Arc::clone(&office.index), |losses| {
+            for Loss { pilot, asset, from, to, n_lost } in losses {
+                tracing::warn!(%pilot, asset, from = from.0, to = to.0, n_lost, "messages of an edge node are lost");
+            }
+        });
+        let (_control, _driver) = (control, driver);
+        Ok(Server { office, mqtt, http: address, listener, brokers, threads, stop_http, serving, _control, _driver })
     }
 
     /// The start-up lines on standard output; the last one is the page's address.
     pub(crate) fn say_where(&self) {
-        println!("mqtt {}", self.mqtt);
+        if let Some(mqtt) = self.mqtt {
+            println!("mqtt {mqtt}");
+        }
+        for broker in &self.brokers {
+            println!("broker {} {}", broker.name(), broker.address());
+        }
         println!("open http://{}/", self.http);
     }
 
@@ -106,7 +133,12 @@ impl Server {
     /// Commits and acknowledges what was taken, then stops everything.
     pub(crate) async fn stop(self) {
         tracing::info!("stopping");
-        self.listener.stop().await;
+        for broker in self.brokers {
+            broker.stop().await;
+        }
+        if let Some(listener) = self.listener {
+            listener.stop().await;
+        }
         // The pages may be gone already if serving failed.
         let _ = self.stop_http.send(());
         match self.serving.await {
