@@ -1,31 +1,59 @@
 //! Mappings: from the JSON and text dialects of other gateways to named values, by rules in TOML files.
 //!
-//! A file holds rules, dictionaries and `[[metric]]` hints; built-in profiles are such files. Compiled at load to a plan.
+//! A file holds rules, dictionaries and `[[metric]]` hints; built-in profiles are such files. `file` is the language, `plan`
+//! what it compiles to, `intake` turns bytes into a `tape`, and `run` walks that with the rules that take the topic.
 //!
 //! Invariants:
 //! - nothing is allocated per value but in the arena of the message;
-//! - every regex and every payload is bounded; a mapping with a mistake is refused with file, line and what would be right.
+//! - every regex and every payload is bounded; a mapping with a mistake is refused with file, line and what would be right;
+//! - the rules of a person go first: where one of them takes a message, no built-in rule is tried.
 
-#[allow(dead_code, reason = "read by the rules and the codecs, which come next")]
 mod builtin;
-#[allow(dead_code, reason = "read by the rules and the codecs, which come next")]
+mod csv;
+mod dictionary;
+mod file;
+mod influx;
+mod intake;
+mod path;
+mod plan;
+mod run;
+mod shape;
 pub(crate) mod tape;
+mod time;
+mod topic;
+mod vectors;
+
+use std::borrow::Cow;
+use std::collections::BTreeSet;
+use std::sync::{Arc, OnceLock};
 
 use bumpalo::Bump;
 use jiff::tz::TimeZone;
 use model::registry::Mistake;
-use model::{PilotId, UnixMillis};
+use model::{PilotId, Quality, Reason, UnixMillis};
 
-use crate::decode::{Message, Undecodable};
+pub use self::dictionary::Dictionaries;
+use self::plan::{Compiled, Fixed, Intake, Output, Rule};
+use self::run::{Applied, FindMetric, Scene};
+use self::tape::Tape;
+use self::topic::{Topic, glob};
+use crate::decode::{Message, Origin, Undecodable, shown};
 use crate::normalize::Passage;
 
-/// Compiled mapping files: those of a person first, then the built-in profiles.
-#[derive(Default)]
-pub struct Mappings {}
+/// Compiled mapping files: those of a person first, then the built-in profiles. Cheap to clone.
+#[derive(Clone, Default)]
+pub struct Mappings {
+    all: Arc<All>,
+}
 
-/// What metadata messages have taught, by pilot, dictionary and key.
 #[derive(Default)]
-pub struct Dictionaries {}
+struct All {
+    own: Vec<Compiled>,
+    builtin: Arc<Vec<Compiled>>,
+    /// Names of built-in rules that a rule of a person replaces.
+    replaced: BTreeSet<String>,
+    fixed: Fixed,
+}
 
 /// A message as a rule sees it.
 #[derive(Clone, Copy)]
@@ -49,48 +77,220 @@ pub struct Proposal {
     pub rollover: Option<f64>,
 }
 
+/// The built-in profiles, compiled once, and what is wrong with them: nothing, as a test shows.
+fn builtin_files() -> &'static (Arc<Vec<Compiled>>, Vec<Mistake>) {
+    static FILES: OnceLock<(Arc<Vec<Compiled>>, Vec<Mistake>)> = OnceLock::new();
+    FILES.get_or_init(|| {
+        let (mut files, mut mistakes) = (Vec::new(), Vec::new());
+        for (file, text) in builtin::FILES {
+            match plan::compile(file, text, &BTreeSet::new()) {
+                Ok(compiled) => files.push(compiled),
+                Err(found) => mistakes.extend(found),
+            }
+        }
+        (Arc::new(files), mistakes)
+    })
+}
+
 impl Mappings {
     /// The built-in profiles alone.
     pub fn builtin() -> Mappings {
-        Mappings {}
+        Mappings::assembled(Vec::new())
     }
 
     /// Compiles `(file, text)`s; their rules go before the built-in ones: where one of them takes a message, no built-in rule
-    /// is tried.
+    /// is tried. A rule with the name of a built-in one replaces it.
     ///
     /// # Errors
     /// Every mistake of every file, with line, caret and what would be right.
-    pub fn load(_files: Vec<(String, String)>) -> Result<Mappings, Vec<Mistake>> {
-        Ok(Mappings {})
+    pub fn load(files: Vec<(String, String)>) -> Result<Mappings, Vec<Mistake>> {
+        let builtin = &builtin_files().0;
+        let known: BTreeSet<String> = builtin.iter().flat_map(|file| file.dictionaries.iter().cloned()).collect();
+        let (mut own, mut mistakes) = (Vec::new(), Vec::new());
+        for (file, text) in files {
+            match plan::compile(&file, &text, &known) {
+                Ok(compiled) => own.push(compiled),
+                Err(found) => mistakes.extend(found),
+            }
+        }
+        if mistakes.is_empty() { Ok(Mappings::assembled(own)) } else { Err(mistakes) }
+    }
+
+    fn assembled(own: Vec<Compiled>) -> Mappings {
+        let builtin = Arc::clone(&builtin_files().0);
+        let replaced = own.iter().flat_map(|file| file.rules.iter().map(|rule| rule.name.clone())).collect();
+        let mut fixed = Fixed::new();
+        for file in builtin.iter().chain(&own) {
+            for (name, entries) in &file.fixed {
+                let all = fixed.entry(name.clone()).or_default();
+                all.extend(entries.iter().map(|(key, value)| (key.clone(), value.clone())));
+            }
+        }
+        Mappings { all: Arc::new(All { own, builtin, replaced, fixed }) }
     }
 
     /// Runs every `[[rule.test]]`; a mistake for each that does not give what it expects.
     pub fn test(&self) -> Vec<Mistake> {
-        Vec::new()
+        let mut mistakes = builtin_files().1.clone();
+        let builtin = Mappings::builtin();
+        for (mappings, files) in [(&builtin, &**self.all.builtin), (self, &self.all.own[..])] {
+            mistakes.extend(files.iter().flat_map(|file| vectors::run(mappings, file)));
+        }
+        mistakes
     }
 
     /// What a `[[metric]]` proposes for this name; the first that matches.
-    pub fn proposal(&self, _name: &str) -> Option<Proposal> {
-        None
+    pub fn proposal(&self, name: &str) -> Option<Proposal> {
+        let mut files = self.all.own.iter().chain(self.all.builtin.iter());
+        files.find_map(|file| file.metrics.find(name)).map(|metric| metric.proposal.clone())
+    }
+
+    /// Takes up what a message teaches, without its readings: for bytes that were kept for this. Says whether it taught.
+    pub fn learn(
+        &self,
+        pilot: &PilotId,
+        topic: &str,
+        payload: &[u8],
+        dictionaries: &Dictionaries,
+    ) -> bool {
+        let (arena, zone, received_at) = (Bump::new(), TimeZone::UTC, UnixMillis(0));
+        let received = Received { pilot, zone: &zone, topic, payload, received_at, client: "", login: "" };
+        let message = self.decode(received, dictionaries, &arena, Passage::Live);
+        message.is_ok_and(|message| message.origin.teaches)
+    }
+
+    /// The name of a Sparkplug metric, without what `[[sparkplug]]` strips for this `group/edge`.
+    pub(crate) fn sparkplug_rename<'a>(&'a self, node: &str, name: &'a str) -> &'a str {
+        let Some(strip) = self.sparkplug(node).find_map(|plan| plan.strip.as_ref()) else { return name };
+        match strip.find(name) {
+            Some(found) if found.start() == 0 && found.end() < name.len() => &name[found.end()..],
+            Some(_) | None => name,
+        }
+    }
+
+    /// What `[[sparkplug]]` says of a quality code of this `group/edge`.
+    pub(crate) fn sparkplug_quality(&self, node: &str, code: i64) -> Option<Quality> {
+        let mut codes = self.sparkplug(node).flat_map(|plan| &plan.quality);
+        codes.find(|(known, _)| *known == code).map(|(_, quality)| *quality)
+    }
+
+    fn sparkplug(&self, node: &str) -> impl Iterator<Item = &plan::Sparkplug> {
+        let files = self.all.own.iter().chain(self.all.builtin.iter());
+        files.flat_map(|file| &file.sparkplug).filter(move |plan| plan.nodes.iter().any(|pattern| glob(pattern, node)))
     }
 
     /// Whether the topic filter of any rule takes this topic.
-    pub(crate) fn takes(&self, _topic: &str) -> bool {
-        false
+    pub(crate) fn takes(&self, topic: &str) -> bool {
+        let topic = Topic::new(topic);
+        let takes = |rule: &Rule| run::captures(rule, &topic).is_some();
+        let All { own, builtin, replaced, .. } = &*self.all;
+        own.iter().flat_map(|file| &file.rules).any(takes)
+            || builtin.iter().flat_map(|file| &file.rules).any(|rule| !replaced.contains(&rule.name) && takes(rule))
     }
 
     /// Applies every rule that takes the message.
     pub(crate) fn decode<'a>(
         &'a self,
         received: Received<'a>,
-        _dictionaries: &'a Dictionaries,
-        _arena: &'a Bump,
-        _passage: Passage,
+        dictionaries: &'a Dictionaries,
+        arena: &'a Bump,
+        passage: Passage,
     ) -> Result<Message<'a>, Undecodable> {
-        Err(Undecodable {
-            reason: model::Reason::NoRule,
-            detail: format!("no mapping takes topic {}", received.topic),
-            sequence: None,
-        })
+        let All { own, builtin, replaced, fixed } = &*self.all;
+        let scene = Scene { received, arena, dictionaries, fixed, passage };
+        let mut attempt = Attempt::new(&scene);
+        let own_metric = |name: &str| own.iter().find_map(|file| file.metrics.find(name));
+        for file in own {
+            for rule in &file.rules {
+                attempt.rule(rule, &own_metric)?;
+            }
+        }
+        if !attempt.is_taken() {
+            for file in builtin.iter() {
+                let metric = |name: &str| own_metric(name).or_else(|| file.metrics.find(name));
+                for rule in file.rules.iter().filter(|rule| !replaced.contains(&rule.name)) {
+                    attempt.rule(rule, &metric)?;
+                }
+            }
+        }
+        attempt.finish()
     }
 }
+
+/// The rules that a message is tried with, and what came out so far.
+struct Attempt<'s, 'a> {
+    scene: &'s Scene<'s, 'a>,
+    topic: Topic<'a>,
+    /// The payload as the last rule read it: most rules read it alike.
+    tape: Option<(&'a Intake, Tape<'a>)>,
+    message: Message<'a>,
+    declined: Vec<String>,
+    unreadable: Option<Undecodable>,
+}
+
+impl<'s, 'a> Attempt<'s, 'a> {
+    fn new(scene: &'s Scene<'s, 'a>) -> Attempt<'s, 'a> {
+        let (readings, orders) = (Vec::new(), Vec::new());
+        let message = Message { at: None, sequence: None, readings, orders, origin: Origin::default() };
+        let topic = Topic::new(scene.received.topic);
+        Attempt { scene, topic, tape: None, message, declined: Vec::new(), unreadable: None }
+    }
+
+    fn is_taken(&self) -> bool {
+        !self.message.origin.rules.is_empty()
+    }
+
+    fn rule(&mut self, rule: &'a Rule, metric: FindMetric<'_, 'a>) -> Result<(), Undecodable> {
+        let Some(captures) = run::captures(rule, &self.topic) else { return Ok(()) };
+        if self.tape.as_ref().is_none_or(|(intake, _)| **intake != rule.intake) {
+            match intake::read(&rule.intake, self.scene.received.payload, self.scene.arena) {
+                Ok(tape) => self.tape = Some((&rule.intake, tape)),
+                Err(error) => {
+                    self.unreadable.get_or_insert(error);
+                    return Ok(());
+                }
+            }
+        }
+        let Some((_, tape)) = &self.tape else { return Ok(()) };
+        match run::run(rule, self.scene, (tape, &captures), metric, &mut self.message)? {
+            Applied::No(why) => self.declined.push(format!("{}: {why}", rule.label)),
+            Applied::Yes => {
+                let origin = &mut self.message.origin;
+                origin.rules.push(Cow::Borrowed(&rule.label));
+                let is_dictionary = matches!(rule.output, Output::Teach { .. });
+                let first = captures.first().copied().flatten().filter(|_| origin.source.is_none() && !is_dictionary);
+                if let Some(first) = first {
+                    origin.source = Some(Cow::Borrowed(first));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    fn finish(self) -> Result<Message<'a>, Undecodable> {
+        let Attempt { scene, message, declined, unreadable, .. } = self;
+        let undecodable = |reason, detail| Err(Undecodable { reason, detail, sequence: None });
+        let topic = shown(scene.received.topic);
+        let origin = &message.origin;
+        match (origin.rules.first(), unreadable) {
+            (None, Some(unreadable)) => Err(unreadable),
+            (None, None) if declined.is_empty() => undecodable(Reason::NoRule, format!("no mapping takes topic {topic}")),
+            (None, None) => {
+                let detail = format!("rules take topic {topic}, but none this message: {}", declined.join("; "));
+                undecodable(Reason::NoRule, detail)
+            }
+            (Some(rule), _)
+                if message.readings.is_empty()
+                    && message.orders.is_empty()
+                    && origin.n_ignored == 0
+                    && !origin.carries_state =>
+            {
+                undecodable(Reason::Empty, format!("{rule}: nothing in the message is a value"))
+            }
+            (Some(_), _) => Ok(message),
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests;

@@ -126,6 +126,16 @@ impl<'a> Tape<'a> {
         }
     }
 
+    /// A node that holds no others.
+    pub(crate) fn push(&mut self, node: Node<'a>) {
+        self.nodes.push(node);
+    }
+
+    /// Takes away what stands at this place and behind it.
+    pub(crate) fn truncate(&mut self, place: Place) {
+        self.nodes.truncate(place as usize);
+    }
+
     /// Where the next node will stand.
     pub(crate) fn next_place(&self) -> Place {
         place(self.nodes.len())
