@@ -14,8 +14,14 @@ use crate::{cargo, root, run};
 type Bench = fn() -> anyhow::Result<()>;
 
 /// What can be measured, in the order in which all of it runs.
-const BENCHES: [(&str, Bench); 5] =
-    [("publish", publish), ("restart", restart), ("decode", decode), ("store", store), ("figures", figures)];
+const BENCHES: [(&str, Bench); 6] = [
+    ("publish", publish),
+    ("restart", restart),
+    ("decode", decode),
+    ("sparkplug", sparkplug),
+    ("store", store),
+    ("figures", figures),
+];
 
 /// Runs the named benchmarks, or all of them.
 pub(crate) fn run_named(names: &[String]) -> anyhow::Result<()> {
@@ -57,6 +63,10 @@ fn restart() -> anyhow::Result<()> {
 
 fn decode() -> anyhow::Result<()> {
     example("pilotline-ingest", "bench_decode", &[])
+}
+
+fn sparkplug() -> anyhow::Result<()> {
+    example("pilotline-ingest", "bench_sparkplug", &[])
 }
 
 fn store() -> anyhow::Result<()> {

@@ -17,7 +17,7 @@ use anyhow::{Context, bail};
 
 const USAGE: &str = "usage:
   cargo xtask test            formatting, lints, all tests of all tiers (installs what they need, as root on Debian)
-  cargo xtask bench [NAME …]  publishes, store, decode, figures; all of them if none is named";
+  cargo xtask bench [NAME …]  publish, restart, decode, sparkplug, store, figures; all of them if none is named";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
