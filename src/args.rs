@@ -5,6 +5,8 @@ use std::path::PathBuf;
 
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
+use crate::ingest::Shard;
+
 /// Turns what pilot factories publish over MQTT into reduction figures that a regulator can defend.
 ///
 /// Start with `pilotline demo`: everything on this machine, with a simulated fleet and known truth.
@@ -39,6 +41,12 @@ pub(crate) enum Command {
     ///   pilotline run --data ./data --pilots ./pilots
     /// and a gateway publishes to the topic pilotline/v1/PILOT/GATEWAY.
     Run(PlaceArgs),
+    /// The same for a plant that already runs a broker: takes messages from it and acknowledges each after its commit.
+    ///
+    ///   pilotline ingest --broker mqtt://broker.plant:1883
+    /// Several processes divide the pilots, each with a data directory of its own:
+    ///   pilotline ingest --broker mqtt://broker.plant:1883 --shard 1/2 --data ./data-1
+    Ingest(PlaceArgs),
     /// Checks config, registry, programme and mapping files and runs the mappings' tests; with --data also every checksum of a store.
     ///
     /// Prints each mistake with file, line and what would be right; exit code 2 if there is one.
@@ -91,6 +99,12 @@ pub(crate) struct PlaceArgs {
     /// Address of pages, API and metrics [default: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: Option<SocketAddr>,
+    /// A broker to take messages from, mqtt://HOST:PORT; may be repeated. Logins and TLS: [[door.broker]] in the config file.
+    #[arg(long, value_name = "URL")]
+    pub(crate) broker: Vec<String>,
+    /// Take only this part of the pilots, such as 1/2; the other processes take the others.
+    #[arg(long, value_name = "I/N", value_parser = Shard::parse)]
+    pub(crate) shard: Option<Shard>,
 }
 
 /// A data directory alone.

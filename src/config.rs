@@ -7,6 +7,7 @@ use model::registry::Mistake;
 use serde::Deserialize;
 
 use crate::args::PlaceArgs;
+use crate::ingest::{self, BrokerFile, Shard};
 
 /// The file as it is written. Every key may be left out.
 #[derive(Debug, Default, Deserialize)]
@@ -26,6 +27,8 @@ struct ConfigFile {
 struct DoorFile {
     #[serde(default)]
     listener: ListenerFile,
+    #[serde(default)]
+    broker: Vec<BrokerFile>,
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -61,6 +64,10 @@ pub(crate) struct Config {
     pub(crate) tls: Option<(SocketAddr, TlsFile)>,
     /// Whether an address was chosen by flag or file: a default may move to the next free port, a choice may not.
     pub(crate) chosen: Chosen,
+    pub(crate) brokers: Vec<::ingest::broker::BrokerConfig>,
+    /// The part of the pilots that this process takes; none = all.
+    pub(crate) shard: Option<Shard>,
+    pub(crate) wants_listener: bool,
 }
 
 /// The directory of mapping files.
@@ -106,6 +113,7 @@ impl Config {
         let mqtt = place.mqtt.or(file.door.listener.mqtt);
         let http = place.http.or(file.http);
         let tls = tls(place, file.door.listener.tls)?;
+        let brokers = brokers(place, file.door.broker)?;
         let origin = |address: Option<SocketAddr>| if address.is_some() { Origin::Person } else { Origin::Default };
         let pilots = place.pilots.clone().or(file.pilots).unwrap_or_else(|| "./pilots".into());
         let mappings = match place.mappings.clone().or(file.mappings) {
@@ -121,8 +129,34 @@ impl Config {
             http: http.unwrap_or_else(|| DEFAULT_HTTP.into()),
             tls,
             chosen: Chosen { mqtt: origin(mqtt), http: origin(http) },
+            brokers,
+            shard: place.shard,
+            wants_listener: true,
         })
     }
+}
+
+/// Those of the file, then those of the flags; each under a name of its own.
+fn brokers(
+    place: &PlaceArgs,
+    files: Vec<BrokerFile>,
+) -> Result<Vec<::ingest::broker::BrokerConfig>, Vec<Mistake>> {
+    let name = place.config.as_deref().unwrap_or(Path::new("command line")).display().to_string();
+    let mistake = |text: String| vec![Mistake { file: name.clone(), line: 0, text }];
+    let mut brokers = Vec::new();
+    for file in files {
+        brokers.push(ingest::of_file(file, place.shard).map_err(mistake)?);
+    }
+    for url in &place.broker {
+        brokers.push(ingest::of_flag(url, place.shard).map_err(mistake)?);
+    }
+    let mut names = std::collections::BTreeSet::new();
+    for broker in &brokers {
+        if broker.name == ::ingest::observation::LISTENER || !names.insert(&broker.name) {
+            return Err(mistake(format!("broker `{}` needs a name that no other door has", broker.name)));
+        }
+    }
+    Ok(brokers)
 }
 
 fn tls(place: &PlaceArgs, file: Option<TlsFile>) -> Result<Option<(SocketAddr, TlsFile)>, Vec<Mistake>> {

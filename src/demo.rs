@@ -60,7 +60,8 @@ pub(crate) fn demo(arguments: &DemoArgs) -> Result<(), Failure> {
         })
         .await?;
         server.say_where();
-        let publishing = tokio::spawn(publish(fleet, until, server.mqtt, history, Arc::clone(&server.office)));
+        let mqtt = server.mqtt.context("the demo has no MQTT door")?;
+        let publishing = tokio::spawn(publish(fleet, until, mqtt, history, Arc::clone(&server.office)));
         let ended = server.until_told_to_stop().await;
         publishing.abort();
         ended

@@ -25,16 +25,24 @@ pub(crate) struct Loaded {
 pub(crate) fn load(config: &Config) -> Result<Loaded, Vec<Mistake>> {
     let programme = programme(config.programme.as_deref())?;
     let factors = Factors::builtin();
-    let registry = registry(&config.pilots, &programme, &factors)?;
+    let registry = registry(config, &programme, &factors)?;
     let mappings = mappings(&config.mappings)?;
     Ok(Loaded { registry, programme: Arc::new(programme), factors: Arc::new(factors), mappings })
 }
 
-/// Reads every `*.toml` of a directory as one pilot's file.
+/// Reads every `*.toml` of a directory as one pilot's file; of several processes each keeps its own pilots.
 ///
 /// # Errors
 /// Every mistake of every file, in order of file name and line.
-pub(crate) fn registry(dir: &Path, programme: &Programme, factors: &Factors) -> Result<Registry, Vec<Mistake>> {
+pub(crate) fn registry(config: &Config, programme: &Programme, factors: &Factors) -> Result<Registry, Vec<Mistake>> {
+    let mut registry = whole_registry(&config.pilots, programme, factors)?;
+    if let Some(shard) = config.shard {
+        registry.pilots.retain(|pilot, _| shard.takes(pilot));
+    }
+    Ok(registry)
+}
+
+fn whole_registry(dir: &Path, programme: &Programme, factors: &Factors) -> Result<Registry, Vec<Mistake>> {
     let advice = "name the directory that holds one PILOT.toml per pilot with --pilots";
     let texts = texts(dir, advice).map_err(|mistake| vec![mistake])?;
     let (registry, mut mistakes) = assemble(texts);

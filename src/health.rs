@@ -5,12 +5,20 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use aggregator::publish::{CommitTimes, Door, Health, OpsSnapshot, Site};
+use ingest::broker::Status;
 use ingest::commit::{COMMIT_MICROS_BOUNDS, CommitterHandle, DoorState};
 use model::Registry;
 use store::Store;
 
+/// What messages come through.
+pub(crate) struct Doors {
+    pub(crate) listening: Vec<(&'static str, SocketAddr)>,
+    /// Name, address and status of each broker.
+    pub(crate) brokers: Vec<(String, String, Arc<Status>)>,
+}
+
 /// Puts the closures that look at this process into the site.
-pub(crate) fn watch(site: &mut Site, committer: &CommitterHandle, doors: Vec<(&'static str, SocketAddr)>, data: &Path) {
+pub(crate) fn watch(site: &mut Site, committer: &CommitterHandle, doors: Doors, data: &Path) {
     let handle = committer.clone();
     site.health = Arc::new(move || health(&handle, &doors));
     let (handle, store, data) = (committer.clone(), Arc::clone(&site.store), data.to_owned());
@@ -19,16 +27,21 @@ pub(crate) fn watch(site: &mut Site, committer: &CommitterHandle, doors: Vec<(&'
         Arc::new(move || OpsSnapshot { config_hash: registry_hash(&registry.get()), ..ops(&handle, &store, &data) });
 }
 
-fn health(committer: &CommitterHandle, doors: &[(&'static str, SocketAddr)]) -> Health {
+fn health(committer: &CommitterHandle, doors: &Doors) -> Health {
     let door = |(name, address): &(&str, SocketAddr)| Door {
         name: (*name).to_owned(),
         address: address.to_string(),
         trouble: None,
     };
+    let broker = |(name, address, status): &(String, String, Arc<Status>)| Door {
+        name: format!("broker {name}"),
+        address: address.clone(),
+        trouble: status.trouble(),
+    };
     let state = committer.state();
     let journal_trouble =
         (state == DoorState::Poisoned).then(|| "a commit failed; nothing more is acknowledged".to_owned());
-    Health { doors: doors.iter().map(door).collect(), disk_full: state == DoorState::DiskFull, journal_trouble }
+    Health { doors: doors.listening.iter().map(door).chain(doors.brokers.iter().map(broker)).collect(), disk_full: state == DoorState::DiskFull, journal_trouble }
 }
 
 fn ops(committer: &CommitterHandle, store: &Store, data: &Path) -> OpsSnapshot {

@@ -12,6 +12,7 @@ mod demo;
 mod explain;
 mod files;
 mod health;
+mod ingest;
 mod log;
 mod office;
 mod progress;
@@ -55,6 +56,7 @@ fn main() -> ExitCode {
     let done = match cli.command {
         Command::Demo(arguments) => demo::demo(&arguments),
         Command::Run(place) => run::run(&place),
+        Command::Ingest(place) => ingest::ingest(&place),
         Command::Check(arguments) => check::check(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Rejected(arguments) => rejected::rejected(&arguments),

@@ -5,7 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use aggregator::{Aggregator, AggregatorGuard};
+use aggregator::{Aggregator, AggregatorGuard, Reach};
 use anyhow::Context;
 use base64::Engine;
 use base64::prelude::BASE64_STANDARD;
@@ -75,8 +75,9 @@ impl Office {
         let committer = Committer::start(&store).context("failed to start the committer")?;
         let settling = store.start_settling();
         let (programme, factors) = (loaded.programme, loaded.factors);
-        let aggregator =
-            Aggregator::new(Arc::clone(&store), Arc::clone(&registry), Arc::clone(&programme), Arc::clone(&factors));
+        let reach = if config.shard.is_some() { Reach::SomePilots } else { Reach::AllPilots };
+        let (whose, by) = (Arc::clone(&registry), Arc::clone(&programme));
+        let aggregator = Aggregator::reaching(reach, Arc::clone(&store), whose, by, Arc::clone(&factors));
         let following = aggregator.start();
         let handle = committer.handle();
         let office = Office {
@@ -145,7 +146,7 @@ impl Office {
 
     /// Registry and mapping files as they are now, all mistakes at once.
     fn read_again(&self) -> Result<(Registry, Mappings), Vec<Mistake>> {
-        let registry = files::registry(&self.config.pilots, &self.programme, &self.factors);
+        let registry = files::registry(&self.config, &self.programme, &self.factors);
         let mappings = files::mappings(&self.config.mappings);
         match (registry, mappings) {
             (Ok(registry), Ok(mappings)) => Ok((registry, mappings)),

@@ -22,7 +22,7 @@ use crate::orders::{Cohorts, NO_PRODUCT, Orders};
 use crate::rollup::Spec;
 use crate::rollup::months::MonthSums;
 use crate::tariff::Calendar;
-use crate::{Aggregator, FigureQuery};
+use crate::{Aggregator, FigureQuery, Reach};
 
 /// Decoded figures kept in memory, some 400 bytes each: all of a dozen pilots with their groups. Beyond it the cache is
 /// emptied and fills again from the store.
@@ -252,16 +252,24 @@ impl Aggregator {
         let mut wanted = BTreeSet::new();
         for (pilot, indicator) in changed {
             let scopes = registry.pilots.get(pilot).into_iter().flat_map(|pilot| groups_of(pilot));
-            wanted.extend(scopes.map(|scope| (scope, indicator.clone())));
+            wanted.extend(scopes.filter(|_| self.reach == Reach::AllPilots).map(|scope| (scope, indicator.clone())));
         }
         let figure = |(scope, indicator)| self.figure_group(registry, scope, indicator);
         let figures = wanted.into_iter().map(figure).collect::<Result<_, _>>()?;
         self.put_figures(figures, None).map(drop)
     }
 
+    /// Every group that has figures here: none if other processes have some of its pilots.
+    pub(crate) fn groups(&self, registry: &Registry) -> BTreeSet<Scope> {
+        match self.reach {
+            Reach::AllPilots => groups(&self.programme, registry),
+            Reach::SomePilots => BTreeSet::new(),
+        }
+    }
+
     /// Figures every group again.
     pub(crate) fn figure_all_groups(&self, registry: &Registry) -> Result<(), StoreError> {
-        for scope in groups(&self.programme, registry) {
+        for scope in self.groups(registry) {
             let figure = |indicator| self.figure_group(registry, scope.clone(), indicator);
             let figures = indicators_of(registry, &scope).into_iter().map(figure).collect::<Result<_, _>>()?;
             self.put_figures(figures, None)?;
@@ -294,7 +302,7 @@ impl Aggregator {
                 registry.pilots.get(pilot).is_some_and(declared)
             }
             Scope::Programme | Scope::Region(_) | Scope::Sector(_) | Scope::Class(_) => {
-                groups(&self.programme, &registry).contains(scope)
+                self.groups(&registry).contains(scope)
             }
         }
     }
@@ -302,7 +310,7 @@ impl Aggregator {
     /// Every scope there is, in order.
     pub fn scopes(&self) -> Vec<Scope> {
         let registry = self.registry.get();
-        let mut scopes: Vec<Scope> = groups(&self.programme, &registry).into_iter().collect();
+        let mut scopes: Vec<Scope> = self.groups(&registry).into_iter().collect();
         for (id, pilot) in &registry.pilots {
             scopes.push(Scope::Pilot(id.clone()));
             scopes.extend(pilot.workshops.iter().map(|workshop| Scope::Workshop(id.clone(), workshop.id.clone())));

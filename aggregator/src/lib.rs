@@ -39,7 +39,16 @@ pub struct Aggregator {
     pub registry: Arc<InForce>,
     pub programme: Arc<Programme>,
     pub factors: Arc<Factors>,
+    reach: Reach,
     shared: follow::Shared,
+}
+
+/// Whether the registry holds every pilot of the programme.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Reach {
+    AllPilots,
+    /// Other processes have the other pilots: a group's figure would pass for the whole group, so there is none.
+    SomePilots,
 }
 
 /// Which figures are asked for; none = all.
@@ -119,7 +128,18 @@ impl Aggregator {
         programme: Arc<Programme>,
         factors: Arc<Factors>,
     ) -> Arc<Aggregator> {
-        Arc::new(Aggregator { store, registry, programme, factors, shared: follow::Shared::default() })
+        Aggregator::reaching(Reach::AllPilots, store, registry, programme, factors)
+    }
+
+    /// The same, over all pilots or over some.
+    pub fn reaching(
+        reach: Reach,
+        store: Arc<Store>,
+        registry: Arc<InForce>,
+        programme: Arc<Programme>,
+        factors: Arc<Factors>,
+    ) -> Arc<Aggregator> {
+        Arc::new(Aggregator { store, registry, programme, factors, reach, shared: follow::Shared::default() })
     }
 
     /// Starts the thread that follows the settled data.

@@ -12,7 +12,7 @@ use store::StoreError;
 use crate::derive::{Derived, Source, decode, stored_sums};
 use crate::figured::{Inputs, ScopeFigures, encode, figure_pilot, registered, sums_of};
 use crate::follow::{Forget, MEMBERS_KEY, lock, mark_key};
-use crate::group::{belongs, groups, roll_up};
+use crate::group::{belongs, roll_up};
 use crate::rollup::{MonthBlob, Spec};
 use crate::tariff::Calendar;
 use crate::{Aggregator, Difference};
@@ -55,7 +55,7 @@ impl Aggregator {
             progress(done as f64 / n);
             self.verify_pilot(pilot, &mut found, &mut figures)?;
         }
-        for scope in groups(&self.programme, &registry) {
+        for scope in self.groups(&registry) {
             let members = registry.pilots.values().filter(|pilot| belongs(pilot, &scope));
             let members: Vec<Scope> = members.map(|pilot| Scope::Pilot(pilot.id.clone())).collect();
             self.verify_group(&scope, &members, &figures, &mut found)?;
