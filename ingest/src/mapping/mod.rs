@@ -146,17 +146,26 @@ impl Mappings {
     }
 
     /// Takes up what a message teaches, without its readings: for bytes that were kept for this. Says whether it taught.
-    pub fn learn(
-        &self,
-        pilot: &PilotId,
-        topic: &str,
-        payload: &[u8],
-        dictionaries: &Dictionaries,
-    ) -> bool {
+    pub fn learn(&self, pilot: &PilotId, topic: &str, payload: &[u8], dictionaries: &Dictionaries) -> bool {
         let (arena, zone, received_at) = (Bump::new(), TimeZone::UTC, UnixMillis(0));
         let received = Received { pilot, zone: &zone, topic, payload, received_at, client: "", login: "" };
         let message = self.decode(received, dictionaries, &arena, Passage::Live);
         message.is_ok_and(|message| message.origin.teaches)
+    }
+
+    /// How many readings and events a message gives: what the benchmark measures.
+    pub fn count(
+        &self,
+        pilot: &PilotId,
+        topic: &str,
+        payload: &[u8],
+        received_at: UnixMillis,
+        dictionaries: &Dictionaries,
+    ) -> usize {
+        let (arena, zone) = (Bump::new(), TimeZone::UTC);
+        let received = Received { pilot, zone: &zone, topic, payload, received_at, client: "", login: "" };
+        let message = self.decode(received, dictionaries, &arena, Passage::Again);
+        message.map_or(0, |message| message.readings.len() + message.orders.len())
     }
 
     /// The name of a Sparkplug metric, without what `[[sparkplug]]` strips for this `group/edge`.
@@ -168,6 +177,10 @@ impl Mappings {
         }
     }
 
+    #[cfg_attr(
+        not(test),
+        allow(dead_code, reason = "the Sparkplug decoder asks for it where a code is none of the standard")
+    )]
     /// What `[[sparkplug]]` says of a quality code of this `group/edge`.
     pub(crate) fn sparkplug_quality(&self, node: &str, code: i64) -> Option<Quality> {
         let mut codes = self.sparkplug(node).flat_map(|plan| &plan.quality);
@@ -217,6 +230,9 @@ impl Mappings {
     }
 }
 
+/// Readings that a message has room for at first: most have fewer, and growing copies them.
+const READINGS_FIRST: usize = 32;
+
 /// The rules that a message is tried with, and what came out so far.
 struct Attempt<'s, 'a> {
     scene: &'s Scene<'s, 'a>,
@@ -230,7 +246,7 @@ struct Attempt<'s, 'a> {
 
 impl<'s, 'a> Attempt<'s, 'a> {
     fn new(scene: &'s Scene<'s, 'a>) -> Attempt<'s, 'a> {
-        let (readings, orders) = (Vec::new(), Vec::new());
+        let (readings, orders) = (Vec::with_capacity(READINGS_FIRST), Vec::new());
         let message = Message { at: None, sequence: None, readings, orders, origin: Origin::default() };
         let topic = Topic::new(scene.received.topic);
         Attempt { scene, topic, tape: None, message, declined: Vec::new(), unreadable: None }
@@ -274,7 +290,9 @@ impl<'s, 'a> Attempt<'s, 'a> {
         let origin = &message.origin;
         match (origin.rules.first(), unreadable) {
             (None, Some(unreadable)) => Err(unreadable),
-            (None, None) if declined.is_empty() => undecodable(Reason::NoRule, format!("no mapping takes topic {topic}")),
+            (None, None) if declined.is_empty() => {
+                undecodable(Reason::NoRule, format!("no mapping takes topic {topic}"))
+            }
             (None, None) => {
                 let detail = format!("rules take topic {topic}, but none this message: {}", declined.join("; "));
                 undecodable(Reason::NoRule, detail)

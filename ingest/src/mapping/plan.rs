@@ -229,6 +229,7 @@ impl Metrics {
 pub(super) struct Sparkplug {
     pub(super) nodes: Vec<String>,
     pub(super) strip: Option<Regex>,
+    #[cfg_attr(not(test), allow(dead_code, reason = "read by `Mappings::sparkplug_quality`"))]
     pub(super) quality: Vec<(i64, Quality)>,
 }
 
@@ -718,7 +719,8 @@ impl Compiler<'_> {
         };
         let mut quality = Vec::new();
         for (code, word) in &raw.quality {
-            let code = code.parse::<i64>().map_err(|_| format!("`{code}` is no quality code; write a number"));
+            let code =
+                code.parse::<i64>().map_err(|error| format!("`{code}` is no quality code: {error}; write a number"));
             let code = self.take(&word.span(), code)?;
             let word_ok =
                 Quality::parse(word.get_ref()).ok_or("a quality is \"good\", \"uncertain\" or \"bad\"".to_owned());

@@ -65,10 +65,10 @@ impl Shape {
             return Shaped::Missing;
         }
         let number = number(node);
-        if !self.words.is_empty() || !self.ranges.is_empty() {
-            if let Some(state) = self.state(node, number, scratch).or(self.default) {
-                return Shaped::Value(state);
-            }
+        if (!self.words.is_empty() || !self.ranges.is_empty())
+            && let Some(state) = self.state(node, number, scratch).or(self.default)
+        {
+            return Shaped::Value(state);
         }
         match number {
             Some(number) => self.scaled(number).map_or(Shaped::NotFinite, Shaped::Value),
