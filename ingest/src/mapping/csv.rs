@@ -75,7 +75,10 @@ impl<'a> Rows<'a> {
                 Some(rest) => (self.rest, self.line) = (rest, self.line + 1),
                 None if self.rest.is_empty() => {}
                 None => {
-                    return Err(format!("line {} goes on behind a closing quote; quotes inside are doubled", self.line));
+                    return Err(format!(
+                        "line {} goes on behind a closing quote; quotes inside are doubled",
+                        self.line
+                    ));
                 }
             }
             return Ok(Some((line, row)));
