@@ -12,6 +12,8 @@ pub(crate) mod check;
 #[cfg(test)]
 pub(crate) mod fixture;
 
+use std::borrow::Cow;
+
 use bumpalo::Bump;
 use model::reason::{Refusal, RefusedPart};
 use model::{GatewayId, OrderEvent, PilotId, Reading, Reason, SeriesId, UnixMillis};
@@ -182,16 +184,30 @@ fn foreign<'a>(
     decode::check_size(payload)?;
     if topic.starts_with(SPARKPLUG_PREFIX) {
         let (received_at, retained) = (*received_at, *retained);
-        let received = sparkplug::Received { door, pilot: &pilot.id, topic, payload, received_at, retained };
-        return match passage {
+        let (pilot, mappings) = (&pilot.id, &*foreign.mappings);
+        let received = sparkplug::Received { door, pilot, topic, payload, received_at, retained, mappings };
+        let decoded = match passage {
             Passage::Live => foreign.sparkplug.receive(received, arena),
             Passage::Again => foreign.sparkplug.again(received, arena),
         };
+        return decoded.map(|message| renamed(message, &foreign.mappings));
     }
     let login = identity.login().map_or("", |login| arena.alloc_str(login));
     let (zone, received_at, pilot) = (&pilot.zone, *received_at, &pilot.id);
     let received = mapping::Received { pilot, zone, topic, payload, received_at, client, login };
     foreign.mappings.decode(received, &foreign.dictionaries, arena, passage)
+}
+
+/// Takes off what a `[[sparkplug]]` strips from the names of this edge node.
+fn renamed<'a>(mut message: Message<'a>, mappings: &'a mapping::Mappings) -> Message<'a> {
+    let Some(node) = message.origin.source.as_deref().filter(|_| mappings.renames_sparkplug()) else { return message };
+    for reading in message.readings.iter_mut().flatten() {
+        reading.name = match &reading.name {
+            Cow::Borrowed(name) => Cow::Borrowed(mappings.sparkplug_rename(node, name)),
+            Cow::Owned(name) => Cow::Owned(mappings.sparkplug_rename(node, name).to_owned()),
+        };
+    }
+    message
 }
 
 /// The pilot of a foreign topic: the one whose `topics` take it, else the login's. Both have to agree.

@@ -168,6 +168,16 @@ impl Mappings {
         message.map_or(0, |message| message.readings.len() + message.orders.len())
     }
 
+    /// Whether any file has a `[[sparkplug]]`.
+    pub(crate) fn renames_sparkplug(&self) -> bool {
+        self.all.own.iter().chain(self.all.builtin.iter()).any(|file| !file.sparkplug.is_empty())
+    }
+
+    /// Whether any file has a `[[sparkplug]]`.
+    pub(crate) fn has_sparkplug(&self) -> bool {
+        self.all.own.iter().chain(self.all.builtin.iter()).any(|file| !file.sparkplug.is_empty())
+    }
+
     /// The name of a Sparkplug metric, without what `[[sparkplug]]` strips for this `group/edge`.
     pub(crate) fn sparkplug_rename<'a>(&'a self, node: &str, name: &'a str) -> &'a str {
         let Some(strip) = self.sparkplug(node).find_map(|plan| plan.strip.as_ref()) else { return name };
@@ -177,10 +187,6 @@ impl Mappings {
         }
     }
 
-    #[cfg_attr(
-        not(test),
-        allow(dead_code, reason = "the Sparkplug decoder asks for it where a code is none of the standard")
-    )]
     /// What `[[sparkplug]]` says of a quality code of this `group/edge`.
     pub(crate) fn sparkplug_quality(&self, node: &str, code: i64) -> Option<Quality> {
         let mut codes = self.sparkplug(node).flat_map(|plan| &plan.quality);
