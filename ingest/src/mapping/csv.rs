@@ -88,7 +88,7 @@ impl<'a> Rows<'a> {
     fn field(&mut self) -> Result<&'a str, String> {
         let Some(quoted) = self.rest.strip_prefix('"') else {
             let separator = self.separator;
-            let end = self.rest.find(|c| c == separator || c == '\n').unwrap_or(self.rest.len());
+            let end = self.rest.find([separator, '\n']).unwrap_or(self.rest.len());
             // A carriage return that ends the line, not the field.
             let is_line_end = self.rest[..end].ends_with('\r') && !self.rest[end..].starts_with(separator);
             let (field, rest) = self.rest.split_at(end - usize::from(is_line_end));
@@ -126,9 +126,9 @@ mod tests {
             Err(error) => error,
             Ok(()) => {
                 let row = |place| {
-                    let field = |(key, at)| match tape.at(at) {
-                        Node::Text(text) => format!("{key}={text:?}"),
-                        other => format!("{key}: {}", other.kind()),
+                    let field = |(key, at)| {
+                        let Node::Text(text) = tape.at(at) else { panic!("{key} is {}", tape.at(at).kind()) };
+                        format!("{key}={text:?}")
                     };
                     tape.entries(place).map(field).collect::<Vec<_>>().join(" ")
                 };

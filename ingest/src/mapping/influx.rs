@@ -50,7 +50,7 @@ fn point<'a>(line: &'a str, tape: &mut Tape<'a>, arena: &'a Bump) -> Result<(), 
         tape.key("timestamp");
         tape.int(
             time.parse()
-                .map_err(|_: std::num::ParseIntError| "its time is a whole number, of nanoseconds by default")?,
+                .map_err(|_bad: std::num::ParseIntError| "its time is a whole number, of nanoseconds by default")?,
         );
     }
     tape.close(object);
@@ -96,11 +96,11 @@ fn field(value: &str, tape: &mut Tape<'_>) -> Result<(), &'static str> {
         "f" | "F" | "false" | "False" | "FALSE" => tape.bool(false),
         _ => {
             if let Some(int) = value.strip_suffix('i') {
-                tape.int(int.parse().map_err(|_: std::num::ParseIntError| EXPECTED)?);
+                tape.int(int.parse().map_err(|_bad: std::num::ParseIntError| EXPECTED)?);
             } else if let Some(int) = value.strip_suffix('u') {
-                tape.uint(int.parse().map_err(|_: std::num::ParseIntError| EXPECTED)?);
+                tape.uint(int.parse().map_err(|_bad: std::num::ParseIntError| EXPECTED)?);
             } else {
-                let float: f64 = value.parse().map_err(|_: std::num::ParseFloatError| EXPECTED)?;
+                let float: f64 = value.parse().map_err(|_bad: std::num::ParseFloatError| EXPECTED)?;
                 if !float.is_finite() {
                     return Err(EXPECTED);
                 }
