@@ -7,6 +7,7 @@ use std::sync::Arc;
 use std::time::Instant;
 
 use bumpalo::Bump;
+use ingest::mapping::Mappings;
 use ingest::sparkplug::{Host, Received, Settings};
 use model::{PilotId, UnixMillis};
 use prost::Message as _;
@@ -42,11 +43,12 @@ struct Metric {
 }
 
 fn main() -> Result<(), Box<dyn Error>> {
-    let host = Host::new(Settings::default());
+    let (host, mappings) = (Host::new(Settings::default()), Mappings::builtin());
     let (door, pilot): (Arc<str>, _) = ("listener".into(), PilotId::parse("p-1")?);
     let receive = |topic: &str, payload: &[u8]| {
         let received_at = UnixMillis(i64::try_from(AT).unwrap_or(0));
-        let received = Received { door: &door, pilot: &pilot, topic, payload, received_at, retained: false };
+        let received =
+            Received { door: &door, pilot: &pilot, topic, payload, received_at, retained: false, mappings: &mappings };
         let arena = Bump::new();
         host.receive(received, &arena).map_or(0, |message| message.readings.iter().filter(|row| row.is_ok()).count())
     };

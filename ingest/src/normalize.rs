@@ -12,8 +12,6 @@ pub(crate) mod check;
 #[cfg(test)]
 pub(crate) mod fixture;
 
-use std::borrow::Cow;
-
 use bumpalo::Bump;
 use model::reason::{Refusal, RefusedPart};
 use model::{GatewayId, OrderEvent, PilotId, Reading, Reason, SeriesId, UnixMillis};
@@ -186,11 +184,10 @@ fn foreign<'a>(
         let (received_at, retained) = (*received_at, *retained);
         let (pilot, mappings) = (&pilot.id, &*foreign.mappings);
         let received = sparkplug::Received { door, pilot, topic, payload, received_at, retained, mappings };
-        let decoded = match passage {
+        return match passage {
             Passage::Live => foreign.sparkplug.receive(received, arena),
             Passage::Again => foreign.sparkplug.again(received, arena),
         };
-        return decoded.map(|message| renamed(message, &foreign.mappings));
     }
     let login = identity.login().map_or("", |login| arena.alloc_str(login));
     let (zone, received_at, pilot) = (&pilot.zone, *received_at, &pilot.id);
@@ -198,24 +195,16 @@ fn foreign<'a>(
     foreign.mappings.decode(received, &foreign.dictionaries, arena, passage)
 }
 
-/// Takes off what a `[[sparkplug]]` strips from the names of this edge node.
-fn renamed<'a>(mut message: Message<'a>, mappings: &'a mapping::Mappings) -> Message<'a> {
-    let Some(node) = message.origin.source.as_deref().filter(|_| mappings.renames_sparkplug()) else { return message };
-    for reading in message.readings.iter_mut().flatten() {
-        reading.name = match &reading.name {
-            Cow::Borrowed(name) => Cow::Borrowed(mappings.sparkplug_rename(node, name)),
-            Cow::Owned(name) => Cow::Owned(mappings.sparkplug_rename(node, name).to_owned()),
-        };
-    }
-    message
-}
-
 /// The pilot of a foreign topic: the one whose `topics` take it, else the login's. Both have to agree.
 fn foreign_address<'a>(topic: &str, identity: &Identity, index: &'a Index) -> Result<Address<'a>, Rejected> {
     let (bound, foreign) = (index.bound(topic), index.foreign());
     let pilot = match (identity, bound) {
         (Identity::Login { name, pilot, .. }, Some(bound)) if bound != pilot => {
-            let detail = format!("login {} speaks for pilot `{pilot}`, not for the pilot of topic {}", shown(name), shown(topic));
+            let detail = format!(
+                "login {} speaks for pilot `{pilot}`, not for the pilot of topic {}",
+                shown(name),
+                shown(topic)
+            );
             return Err(rejected(Some(pilot.clone()), Reason::NotAuthorized, detail));
         }
         (Identity::Login { name, pilot, .. }, None)

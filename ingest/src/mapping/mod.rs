@@ -169,11 +169,6 @@ impl Mappings {
     }
 
     /// Whether any file has a `[[sparkplug]]`.
-    pub(crate) fn renames_sparkplug(&self) -> bool {
-        self.all.own.iter().chain(self.all.builtin.iter()).any(|file| !file.sparkplug.is_empty())
-    }
-
-    /// Whether any file has a `[[sparkplug]]`.
     pub(crate) fn has_sparkplug(&self) -> bool {
         self.all.own.iter().chain(self.all.builtin.iter()).any(|file| !file.sparkplug.is_empty())
     }

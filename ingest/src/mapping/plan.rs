@@ -229,7 +229,6 @@ impl Metrics {
 pub(super) struct Sparkplug {
     pub(super) nodes: Vec<String>,
     pub(super) strip: Option<Regex>,
-    #[cfg_attr(not(test), allow(dead_code, reason = "read by `Mappings::sparkplug_quality`"))]
     pub(super) quality: Vec<(i64, Quality)>,
 }
 

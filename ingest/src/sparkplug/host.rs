@@ -14,6 +14,7 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 use bumpalo::Bump;
 use model::{PilotId, Reason, UnixMillis};
 
+use super::adjust::adjust;
 use super::node::{Effects, Heard, Node};
 use super::payload::{self, Opened};
 use super::readings::aside;
@@ -141,7 +142,7 @@ impl Host {
         };
         let key = key(&received, &from, arena);
         let entry = self.entry(&received, &from, key);
-        let opened = payload::open(received.payload);
+        let opened = opened(&received, &from);
         let Received { received_at, retained, .. } = received;
         let (result, effects) = match &opened {
             Ok(opened) => {
@@ -176,7 +177,7 @@ impl Host {
             Topic::State => return Ok(aside("STATE", None, None, 0)),
             Topic::Command => return Ok(aside("NCMD", None, None, 0)),
         };
-        let opened = payload::open(received.payload)?;
+        let opened = opened(&received, &from)?;
         let key = key(&received, &from, arena);
         let heard = self.heard(from, &opened, received.received_at, 0);
         let known = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(key).map(Arc::clone);
@@ -326,6 +327,13 @@ impl Host {
 /// The ids of a topic hold no `/`, a pilot's neither, so that no two nodes share a key.
 fn key<'a>(received: &Received<'_>, from: &From<'_>, arena: &'a Bump) -> &'a str {
     arena.alloc_str(&[from.group, "/", from.edge, "/", received.pilot.as_str(), "/", received.door].concat())
+}
+
+/// The payload, taken apart and adjusted.
+fn opened(received: &Received<'_>, from: &From<'_>) -> Result<Opened, Undecodable> {
+    let mut opened = payload::open(received.payload)?;
+    adjust(&mut opened.payload, from, received.mappings);
+    Ok(opened)
 }
 
 fn bad_topic(detail: String) -> Undecodable {

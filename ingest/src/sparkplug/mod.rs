@@ -2,6 +2,7 @@
 //!
 //! Everything here is pure: time is an argument, and what is to be sent is returned or queued, never written to a socket.
 
+mod adjust;
 mod births;
 mod host;
 mod node;
@@ -18,6 +19,8 @@ mod value;
 use std::sync::Arc;
 
 use model::{PilotId, UnixMillis};
+
+use crate::mapping::Mappings;
 
 pub use self::host::Host;
 pub use self::rebirth::RebirthReason;
@@ -63,6 +66,8 @@ pub struct Received<'a> {
     pub payload: &'a [u8],
     pub received_at: UnixMillis,
     pub retained: bool,
+    /// `[[sparkplug]]` of the mapping files.
+    pub mappings: &'a Mappings,
 }
 
 /// What we say to one edge node, or to all about ourselves.

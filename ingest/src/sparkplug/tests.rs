@@ -7,7 +7,7 @@ mod storm;
 mod tolerance;
 mod traps;
 
-use std::sync::Arc;
+use std::sync::{Arc, LazyLock};
 
 use bumpalo::Bump;
 use model::{PilotId, Quality, Reason, UnixMillis, Value};
@@ -16,6 +16,7 @@ use prost::Message as _;
 use super::payload::{MetaData, Metric, Payload, Property, PropertySet, PropertyValue, Wire};
 use super::*;
 use crate::decode::Undecodable;
+use crate::mapping::Mappings;
 
 /// When the tests begin, our clock.
 const T0: i64 = 1_795_485_400_000;
@@ -28,6 +29,9 @@ struct Plant {
     door: Arc<str>,
     pilot: PilotId,
 }
+
+/// Nothing is adjusted.
+static MAPPINGS: LazyLock<Mappings> = LazyLock::new(Mappings::default);
 
 /// What came out of one message: (asset, name, time, value), or the reason of a refusal.
 type Row = Result<(String, String, Option<i64>, Option<Value>), Reason>;
@@ -43,7 +47,7 @@ impl Plant {
 
     fn received<'a>(&'a self, topic: &'a str, payload: &'a [u8]) -> Received<'a> {
         let (door, pilot, received_at) = (&self.door, &self.pilot, UnixMillis(self.now));
-        Received { door, pilot, topic, payload, received_at, retained: false }
+        Received { door, pilot, topic, payload, received_at, retained: false, mappings: &MAPPINGS }
     }
 
     /// A live message.
@@ -341,4 +345,25 @@ fn a_retained_birth_teaches_names_and_gives_no_values() {
     assert_eq!(plant.send(NDATA, &payload(T0 + 9, 5, vec![by_alias(1, 2.5)])), [value("g/e", "Total", T0 + 7, 2.5)]);
     assert_eq!(plant.count(Deviation::RetainedBirth), 1);
     assert_eq!(plant.send_retained(NDEATH, &ndeath(T0, 0)), []);
+}
+
+#[test]
+fn a_mapping_file_adjusts_names_and_quality_codes() {
+    let text = "[[sparkplug]]\nnodes = [\"G/E\"]\nstrip = '^(DATA|ATTR)/'\nquality = { \"600\" = \"good\", \"601\" = \"bad\" }\n";
+    let mappings = Mappings::load(vec![("m.toml".to_owned(), text.to_owned())]).unwrap();
+    let coded = |name: &str, code: u32| {
+        let values = vec![PropertyValue { is_null: None, value: Some(Property::Int(code)) }];
+        let properties = Some(Box::new(PropertySet { keys: vec![b"Quality".to_vec()], values }));
+        Metric { properties, ..named(name, 10, Wire::Double(1.0)) }
+    };
+    let metrics = vec![coded("DATA/a", 600), coded("ATTR/b", 601), coded("c", 600)];
+    let mut payload = Payload { metrics, ..Payload::default() };
+    let topic::Topic::Edge(from) = topic::parse("spBv1.0/G/NDATA/E").unwrap() else { panic!("an edge node's topic") };
+    adjust::adjust(&mut payload, &from, &mappings);
+    let read: Vec<(&[u8], Quality)> = payload
+        .metrics
+        .iter()
+        .map(|metric| (metric.name.as_deref().unwrap(), value::quality(metric.properties.as_deref())))
+        .collect();
+    assert_eq!(read, [(&b"a"[..], Quality::Good), (b"b", Quality::Bad), (b"c", Quality::Good)]);
 }
