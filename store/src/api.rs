@@ -46,8 +46,10 @@ pub struct Counters {
     pub committed: u64,
     pub duplicate: u64,
     /// By [`Reason::index`].
+    #[serde(with = "crate::counts")]
     pub rejected: [u64; N_REASONS],
     /// In readings and order events, inside committed messages, by [`Reason::index`].
+    #[serde(with = "crate::counts")]
     pub refused: [u64; N_REASONS],
     /// Readings and order events accepted (unregistered ones included).
     pub readings: u64,
@@ -171,6 +173,37 @@ pub struct Batch {
     pub sequences: Vec<SequenceSeen>,
     /// Kept rejections whose bytes this commit took again, wholly or in part; their readings are among `readings`.
     pub replayed: Vec<Replayed>,
+    /// Spans of edge nodes of which messages are lost for good.
+    pub outages: Vec<Outage>,
+    /// Messages that teach a dictionary: read again at the next start.
+    pub learned: Vec<LearnedMessage>,
+}
+
+/// A span `(from, to)` of a source of which messages were lost: its series cover no time there.
+#[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
+pub struct Outage {
+    pub pilot: PilotId,
+    /// The source's asset; those below it (`asset/…`) are meant as well.
+    pub asset: String,
+    pub from: UnixMillis,
+    pub to: UnixMillis,
+    pub n_lost: u32,
+}
+
+impl Outage {
+    /// Whether it is one of this asset's series.
+    pub fn meets(&self, asset: &str) -> bool {
+        asset.strip_prefix(self.asset.as_str()).is_some_and(|below| below.is_empty() || below.starts_with('/'))
+    }
+}
+
+/// A message whose bytes teach a dictionary.
+#[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct LearnedMessage {
+    pub pilot: PilotId,
+    pub topic: String,
+    pub payload: Vec<u8>,
+    pub at: UnixMillis,
 }
 
 /// A kept rejection that was replayed. In the same commit as its readings, so that nothing counts twice.

@@ -16,12 +16,12 @@ use crate::lock::Lock;
 use crate::open::Store;
 use crate::replay::{State, Tail};
 use crate::row::{Points, chain_in, chain_of};
-use crate::schema::{JOURNAL_FILE, STORE_FILE, journal_reader, store_reader};
+use crate::schema::{JOURNAL_FILE, STORE_FILE, journal_reader, store_reader, version_of};
 use crate::seal::unseal;
 use crate::wal;
 
 /// Every table with sealed blobs, with the query that gives (place, blob).
-const SEALED: [(&str, &str); 17] = [
+const SEALED: [(&str, &str); 19] = [
     ("state", "SELECT 'state/' || key, blob FROM state"),
     ("series", "SELECT 'series/' || id, blob FROM series"),
     ("conflict", "SELECT 'conflict/' || series || '/' || at || '/' || id || '/' || hex(lost), blob FROM conflict"),
@@ -38,6 +38,8 @@ const SEALED: [(&str, &str); 17] = [
     ("login", "SELECT 'login/' || name, blob FROM login"),
     ("token", "SELECT 'token/' || name, blob FROM token"),
     ("chunk", "SELECT 'chunk/' || series || '/' || first_at, blob FROM chunk"),
+    ("outage", "SELECT 'outage/' || pilot || '/' || asset || '/' || first_at || '/' || last_at, blob FROM outage"),
+    ("learned", "SELECT 'learned/' || pilot || '/' || topic, blob FROM learned"),
     ("part", "SELECT 'part/' || series || '/' || part, blob FROM part"),
 ];
 
@@ -77,7 +79,12 @@ impl Store {
             }
             Err(error) => findings.add_error(JOURNAL_FILE, "journal", &error),
         }
+        let is_old = version_of(&store)? < 2;
         for (table, query) in SEALED {
+            // A file that no owner has opened since version 1 has no such tables yet.
+            if is_old && ["outage", "learned"].contains(&table) {
+                continue;
+            }
             if let Err(error) = check_sealed(&store, query, &mut findings) {
                 findings.add_error(STORE_FILE, table, &error);
             }

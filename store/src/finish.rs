@@ -5,13 +5,15 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::UnixMillis;
+use model::{PilotId, UnixMillis};
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use crate::api::{CommitNo, Counters, HeldChange, Session, SessionChange};
+use crate::api::{CatalogueEntry, CommitNo, Counters, HeldChange, Outage, Session, SessionChange};
 use crate::error::{StoreError, reading, writing};
+use crate::learned::{self, Learned};
+use crate::outage;
 use crate::rejection::{self, REJECTION_BYTES_MAX};
-use crate::replay::{STATE_PLACE, State};
+use crate::replay::State;
 use crate::row::Parts;
 use crate::schema::sql;
 use crate::seal::{seal, seal_value, unseal};
@@ -43,6 +45,8 @@ pub(crate) struct Ending {
     /// In order of commit, those with rejections or replays, and only these in them.
     pub(crate) parts: Vec<Parts>,
     pub(crate) damaged: Vec<DamagedRow>,
+    pub(crate) outages: Vec<Outage>,
+    pub(crate) learned: Learned,
 }
 
 /// What a round makes of the held packet ids: a QoS 2 message that came and went leaves nothing.
@@ -81,6 +85,8 @@ impl Ending {
             };
         }
         parts.held.drain(..).for_each(|change| self.held.take(change));
+        self.outages.append(&mut parts.outages);
+        parts.learned.drain(..).for_each(|message| learned::take(&mut self.learned, message));
         if !parts.rejections.is_empty() || !parts.replayed.is_empty() {
             self.parts.push(parts);
         }
@@ -88,7 +94,11 @@ impl Ending {
 }
 
 /// Writes it all and answers the counters of all time.
-pub(crate) fn write(tx: &Transaction<'_>, ending: &Ending) -> Result<Counters, StoreError> {
+pub(crate) fn write(
+    tx: &Transaction<'_>,
+    ending: &Ending,
+    catalogue: &dyn Fn(&PilotId) -> Vec<CatalogueEntry>,
+) -> Result<Counters, StoreError> {
     let mut counters = State::read(tx)?.counters;
     counters.add(&ending.counters);
     let bytes_max = i64::try_from(REJECTION_BYTES_MAX).unwrap_or(i64::MAX);
@@ -103,11 +113,12 @@ pub(crate) fn write(tx: &Transaction<'_>, ending: &Ending) -> Result<Counters, S
     ending.sessions.iter().try_for_each(|(client_id, session)| write_session(tx, client_id, session.as_ref()))?;
     write_held(tx, &ending.held)?;
     write_hashes(tx, &ending.hashes)?;
+    outage::write(tx, &ending.outages, catalogue)?;
+    learned::write(tx, &ending.learned)?;
     ending.damaged.iter().try_for_each(|damaged| set_aside(tx, damaged))?;
     let state =
         State { settled: ending.through, chain: ending.chain, settled_at: ending.at, counters: counters.clone() };
-    tx.execute("INSERT OR REPLACE INTO state(key, blob) VALUES ('settled', ?1)", [seal_value(STATE_PLACE, &state)?])
-        .map_err(writing("where settling stands"))?;
+    state.write(tx)?;
     Ok(counters)
 }
 

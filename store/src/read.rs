@@ -201,7 +201,7 @@ fn first_after(conn: &Connection, series: SeriesId, at: i64, which: Which) -> Re
     }
 }
 
-fn span(conn: &Connection, series: SeriesId) -> Result<Option<(UnixMillis, UnixMillis)>, StoreError> {
+pub(crate) fn span(conn: &Connection, series: SeriesId) -> Result<Option<(UnixMillis, UnixMillis)>, StoreError> {
     let first = extent_after(conn, series, i64::MIN)?;
     let last = extent_before(conn, series, i64::MAX)?;
     let waiting: (Option<i64>, Option<i64>) = conn

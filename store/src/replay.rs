@@ -12,12 +12,13 @@ use rusqlite::{Connection, OptionalExtension};
 use serde::{Deserialize, Serialize};
 
 use crate::api::{CommitNo, Counters, HeldChange, SequenceRanges, Session, SessionChange};
-use crate::error::{StoreError, reading};
+use crate::counts::CountersV1;
+use crate::error::{StoreError, reading, writing};
 use crate::finish::HASHES_MAX;
 use crate::open::Store;
 use crate::row::{Parts, Row};
 use crate::schema::{journal_reader, sql};
-use crate::seal::unseal_value;
+use crate::seal::{seal_value, unseal_value};
 use crate::{finish, read, sequence};
 
 /// Where settling stands, as the last transaction of a round left it.
@@ -30,16 +31,43 @@ pub(crate) struct State {
     pub(crate) counters: Counters,
 }
 
-/// The key and place of [`State`].
-pub(crate) const STATE_PLACE: &str = "state/settled";
+/// Where [`State`] lies.
+pub(crate) const STATE_PLACE: &str = "state/settled.2";
+/// Where version 1 kept it.
+pub(crate) const STATE_PLACE_V1: &str = "state/settled";
+
+/// [`State`] of version 1.
+#[derive(Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+pub(crate) struct StateV1 {
+    pub(crate) settled: CommitNo,
+    pub(crate) chain: u64,
+    pub(crate) settled_at: Option<UnixMillis>,
+    pub(crate) counters: CountersV1,
+}
 
 impl State {
     pub(crate) fn read(conn: &Connection) -> Result<State, StoreError> {
-        let blob: Option<Vec<u8>> = conn
-            .prepare_cached("SELECT blob FROM state WHERE key = 'settled'")
-            .and_then(|mut statement| statement.query_row([], |row| row.get(0)).optional())
-            .map_err(reading("where settling stands"))?;
-        blob.map_or(Ok(State::default()), |blob| unseal_value(STATE_PLACE, &blob))
+        let blob = |key: &str| -> Result<Option<Vec<u8>>, StoreError> {
+            conn.prepare_cached("SELECT blob FROM state WHERE key = ?1")
+                .and_then(|mut statement| statement.query_row([key], |row| row.get(0)).optional())
+                .map_err(reading("where settling stands"))
+        };
+        if let Some(blob) = blob("settled.2")? {
+            return unseal_value(STATE_PLACE, &blob);
+        }
+        let Some(blob) = blob("settled")? else { return Ok(State::default()) };
+        let StateV1 { settled, chain, settled_at, counters } = unseal_value(STATE_PLACE_V1, &blob)?;
+        Ok(State { settled, chain, settled_at, counters: counters.into() })
+    }
+
+    /// Writes it, in the transaction that moves `settled`; that of version 1 goes.
+    pub(crate) fn write(&self, tx: &rusqlite::Transaction<'_>) -> Result<(), StoreError> {
+        let blob = seal_value(STATE_PLACE, self)?;
+        tx.execute("INSERT OR REPLACE INTO state(key, blob) VALUES ('settled.2', ?1)", [blob])
+            .and_then(|_| tx.execute("DELETE FROM state WHERE key = 'settled'", []))
+            .map(drop)
+            .map_err(writing("where settling stands"))
     }
 }
 
@@ -121,7 +149,7 @@ pub(crate) fn each_row(
 
 impl Store {
     /// A table of the store with the journal's tail applied to it.
-    fn replayed<T>(
+    pub(crate) fn replayed<T>(
         &self,
         from_store: impl FnOnce(&Connection) -> Result<T, StoreError>,
         mut apply: impl FnMut(&mut T, &Row<'_>, Parts),

@@ -1,7 +1,7 @@
 //! One row of the journal: everything of one commit in one blob.
 //!
 //! ```text
-//! 0  version (1)
+//! 0  version (2; 1 is read)
 //! 1  xxh3-64 of all that follows, seeded with the commit's number and time
 //! 9  chain: xxh3-64 of the first 17 bytes of the row before
 //! 17 length + parts (postcard) | length + hashes (16 bytes each) | length + readings (columns)
@@ -23,12 +23,16 @@ use serde::{Deserialize, Serialize};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_64_with_seed};
 
 use crate::api::{
-    Batch, CatalogueEntry, CommitNo, Counters, HeldChange, RejectedMessage, Replayed, SequenceSeen, SessionChange,
+    Batch, CatalogueEntry, CommitNo, Counters, HeldChange, LearnedMessage, Outage, RejectedMessage, Replayed,
+    SequenceSeen, SessionChange,
 };
+use crate::counts::CountersV1;
 use crate::error::StoreError;
 use crate::wire::{Wire, put_bytes, put_int, put_len, put_runs, put_uint};
 
-const VERSION: u8 = 1;
+const VERSION: u8 = 2;
+/// Counts without their number, no outages, nothing learned.
+const VERSION_1: u8 = 1;
 const HEADER_BYTES: usize = 17;
 
 /// The seqs that one commit holds of one boot of a gateway.
@@ -51,6 +55,8 @@ struct PartsRef<'a> {
     held: &'a [HeldChange],
     sequences: Vec<SequenceGroup>,
     replayed: &'a [Replayed],
+    outages: &'a [Outage],
+    learned: &'a [LearnedMessage],
 }
 
 /// A commit without its readings.
@@ -65,11 +71,49 @@ pub(crate) struct Parts {
     pub(crate) held: Vec<HeldChange>,
     pub(crate) sequences: Vec<SequenceGroup>,
     pub(crate) replayed: Vec<Replayed>,
+    pub(crate) outages: Vec<Outage>,
+    pub(crate) learned: Vec<LearnedMessage>,
+}
+
+/// [`Parts`] of version 1.
+#[derive(Default, Deserialize)]
+#[cfg_attr(test, derive(Serialize))]
+struct PartsV1 {
+    next_series: u32,
+    entries: Vec<CatalogueEntry>,
+    orders: Vec<(PilotId, OrderEvent)>,
+    rejections: Vec<RejectedMessage>,
+    counters: CountersV1,
+    sessions: Vec<SessionChange>,
+    held: Vec<HeldChange>,
+    sequences: Vec<SequenceGroup>,
+    replayed: Vec<Replayed>,
+}
+
+impl From<PartsV1> for Parts {
+    fn from(old: PartsV1) -> Parts {
+        let PartsV1 { next_series, entries, orders, rejections, counters, sessions, held, sequences, replayed } = old;
+        let (counters, outages, learned) = (counters.into(), Vec::new(), Vec::new());
+        Parts {
+            next_series,
+            entries,
+            orders,
+            rejections,
+            counters,
+            sessions,
+            held,
+            sequences,
+            replayed,
+            outages,
+            learned,
+        }
+    }
 }
 
 /// A row whose checksum is right.
 pub(crate) struct Row<'a> {
     pub(crate) commit: CommitNo,
+    version: u8,
     parts: &'a [u8],
     hashes: &'a [u8],
     readings: &'a [u8],
@@ -129,6 +173,8 @@ fn parts_of(heading: &Heading<'_>, batch: &Batch) -> Result<Vec<u8>, StoreError>
         held: &batch.held,
         sequences: groups(&batch.sequences),
         replayed: &batch.replayed,
+        outages: &batch.outages,
+        learned: &batch.learned,
     };
     let place = || format!("journal/{}", heading.commit.0);
     postcard::to_stdvec(&parts).map_err(|error| StoreError::Encode { place: place(), text: error.to_string() })
@@ -229,7 +275,7 @@ impl<'a> Row<'a> {
     pub(crate) fn open(commit: CommitNo, at: UnixMillis, blob: &'a [u8]) -> Result<Row<'a>, StoreError> {
         let place = || format!("journal/{}", commit.0);
         let sum = blob.get(1..9).and_then(|sum| sum.first_chunk::<8>());
-        let (Some(sum), Some(&VERSION)) = (sum, blob.first()) else {
+        let (Some(sum), Some(&(VERSION | VERSION_1))) = (sum, blob.first()) else {
             return Err(StoreError::Checksum { place: place() });
         };
         if u64::from_le_bytes(*sum) != xxh3_64_with_seed(&blob[9..], seed(commit, at)) {
@@ -241,12 +287,17 @@ impl<'a> Row<'a> {
 
     fn split(commit: CommitNo, blob: &'a [u8]) -> Option<Row<'a>> {
         let mut wire = Wire::new(blob.get(HEADER_BYTES..)?);
-        Some(Row { commit, parts: wire.bytes()?, hashes: wire.bytes()?, readings: wire.bytes()? })
+        let version = *blob.first()?;
+        Some(Row { commit, version, parts: wire.bytes()?, hashes: wire.bytes()?, readings: wire.bytes()? })
     }
 
     /// Everything but readings and hashes.
     pub(crate) fn parts(&self) -> Result<Parts, StoreError> {
-        postcard::from_bytes(self.parts).map_err(|error| self.format(error.to_string()))
+        let parts = match self.version {
+            VERSION_1 => postcard::from_bytes::<PartsV1>(self.parts).map(Parts::from),
+            _ => postcard::from_bytes(self.parts),
+        };
+        parts.map_err(|error| self.format(error.to_string()))
     }
 
     /// The hashes of its messages, in order.
@@ -389,6 +440,22 @@ impl Points {
         }
         Some(())
     }
+}
+
+/// A row as version 1 wrote it, with nothing but readings and counters.
+#[cfg(test)]
+pub(crate) fn encode_v1(heading: &Heading<'_>, readings: &[(SeriesId, Reading)], counters: CountersV1) -> Vec<u8> {
+    let (next_series, entries) = (heading.next_series, heading.entries.to_vec());
+    let parts = PartsV1 { next_series, entries, counters, ..PartsV1::default() };
+    let mut out = vec![VERSION_1];
+    out.extend_from_slice(&[0; 8]);
+    out.extend_from_slice(&heading.chain.to_le_bytes());
+    put_bytes(&mut out, &postcard::to_stdvec(&parts).unwrap());
+    put_len(&mut out, 0);
+    put_bytes(&mut out, &columns(readings));
+    let sum = xxh3_64_with_seed(&out[9..], seed(heading.commit, heading.at));
+    out[1..9].copy_from_slice(&sum.to_le_bytes());
+    out
 }
 
 #[cfg(test)]

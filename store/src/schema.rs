@@ -15,7 +15,7 @@ use std::time::Duration;
 use rusqlite::config::DbConfig;
 use rusqlite::{Connection, OpenFlags};
 
-use crate::error::{StoreError, writing};
+use crate::error::{StoreError, reading, writing};
 use crate::seal::seal;
 
 /// The acknowledgement path.
@@ -23,8 +23,10 @@ pub(crate) const JOURNAL_FILE: &str = "journal.sqlite";
 /// Everything else.
 pub(crate) const STORE_FILE: &str = "store.sqlite";
 
-const JOURNAL_VERSION: i64 = 1;
-const STORE_VERSION: i64 = 1;
+/// 2: rows of version 2.
+const JOURNAL_VERSION: i64 = 2;
+/// 2: outages, learned messages, counts with their number.
+const STORE_VERSION: i64 = 2;
 
 /// How long a writer waits for another: far above the 50 ms of a transaction; beyond it something is stuck.
 const BUSY: Duration = Duration::from_secs(10);
@@ -77,14 +79,23 @@ CREATE TABLE token(name TEXT PRIMARY KEY, blob BLOB NOT NULL) WITHOUT ROWID;
 CREATE TABLE damaged(commit_no INTEGER PRIMARY KEY, at INTEGER NOT NULL, reason TEXT NOT NULL, blob BLOB NOT NULL);
 ";
 
+/// What version 2 adds.
+const STORE_DDL_2: &str = "
+CREATE TABLE outage(pilot TEXT NOT NULL, asset TEXT NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL,
+  blob BLOB NOT NULL, PRIMARY KEY(pilot, asset, first_at, last_at)) WITHOUT ROWID;
+CREATE TABLE learned(id INTEGER PRIMARY KEY, pilot TEXT NOT NULL, topic TEXT NOT NULL, at INTEGER NOT NULL,
+  blob BLOB NOT NULL);
+CREATE UNIQUE INDEX learned_key ON learned(pilot, topic);
+";
+
 /// The journal's own connection for commits; creates the file.
 pub(crate) fn journal_writer(dir: &Path) -> Result<Connection, StoreError> {
-    writer(&dir.join(JOURNAL_FILE), JOURNAL_DDL, JOURNAL_VERSION)
+    writer(&dir.join(JOURNAL_FILE), &[JOURNAL_DDL, ""])
 }
 
 /// The store's connection for writing; creates the file.
 pub(crate) fn store_writer(dir: &Path) -> Result<Connection, StoreError> {
-    let conn = writer(&dir.join(STORE_FILE), STORE_DDL, STORE_VERSION)?;
+    let conn = writer(&dir.join(STORE_FILE), &[STORE_DDL, STORE_DDL_2])?;
     let blob = seal("meta/store.schema", &STORE_VERSION.to_le_bytes());
     conn.execute("INSERT OR REPLACE INTO meta(key, blob) VALUES ('store.schema', ?1)", [blob])
         .map_err(writing("the schema's version"))?;
@@ -113,15 +124,18 @@ fn flags(access: OpenFlags) -> OpenFlags {
     access | OpenFlags::SQLITE_OPEN_NO_MUTEX
 }
 
-fn writer(path: &Path, ddl: &str, version: i64) -> Result<Connection, StoreError> {
+/// `steps[n]` brings a file from version n to n + 1.
+fn writer(path: &Path, steps: &[&str]) -> Result<Connection, StoreError> {
     let failed = |source| StoreError::Open { path: path.to_owned(), source };
     let access = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let mut conn = Connection::open_with_flags(path, flags(access)).map_err(failed)?;
     settle_pragmas(path, &conn)?;
+    let version = i64::try_from(steps.len()).unwrap_or(i64::MAX);
     let found = check_version(path, &conn, version)?;
-    if found == 0 {
+    if found < version {
         let tx = conn.transaction().map_err(failed)?;
-        tx.execute_batch(ddl).map_err(failed)?;
+        let done = usize::try_from(found).unwrap_or(0);
+        steps[done..].iter().try_for_each(|step| tx.execute_batch(step)).map_err(failed)?;
         tx.pragma_update(None, "user_version", version).map_err(failed)?;
         tx.commit().map_err(failed)?;
     }
@@ -183,6 +197,11 @@ fn check_version(path: &Path, conn: &Connection, known: i64) -> Result<i64, Stor
     Ok(found)
 }
 
+/// The version of an open file.
+pub(crate) fn version_of(conn: &Connection) -> Result<i64, StoreError> {
+    conn.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(reading("the schema's version"))
+}
+
 /// A count or number that SQLite keeps as a signed integer.
 pub(crate) fn sql(value: u64) -> i64 {
     i64::try_from(value).unwrap_or(i64::MAX)
@@ -200,7 +219,7 @@ mod tests {
         conn.pragma_update(None, "user_version", 99).unwrap();
         drop(conn);
         let error = store_writer(dir.path()).unwrap_err().to_string();
-        assert!(error.ends_with("has schema version 99, this program knows up to 1; use the newer program"), "{error}");
+        assert!(error.ends_with("has schema version 99, this program knows up to 2; use the newer program"), "{error}");
     }
 
     #[test]

@@ -460,7 +460,9 @@ impl Store {
             bench.write(self, |tx| sequence::write(tx, round.ending.through, groups))?;
         }
         let ending = &round.ending;
-        let (counters, kept) = bench.write(self, |tx| Ok((finish::write(tx, ending)?, rejection::kept_bytes(tx)?)))?;
+        let catalogue = |pilot: &PilotId| self.catalogue_of(pilot);
+        let (counters, kept) =
+            bench.write(self, |tx| Ok((finish::write(tx, ending, &catalogue)?, rejection::kept_bytes(tx)?)))?;
         self.writer()?.note_settled(ending.through);
         self.rejection_bytes.store(kept, Ordering::Relaxed);
         self.progress.settled(ending.through.0, &ending.counters, counters);

@@ -13,8 +13,13 @@ use proptest::prelude::*;
 use rusqlite::Connection;
 
 use crate::chunk::tests::any_reading;
+use crate::counts::CountersV1;
 use crate::merge::resolve;
 use crate::progress::locked;
+use crate::replay::StateV1;
+use crate::row::{Heading, encode_v1};
+use crate::schema::{journal_writer, store_writer};
+use crate::seal::seal_value;
 use crate::settle::Workbench;
 use crate::*;
 
@@ -98,6 +103,14 @@ fn session(client_id: &str) -> Session {
     Session { client_id, login: None, expiry_s: 60, subscriptions, last_seen: UnixMillis(9) }
 }
 
+fn outage(asset: &str, from: i64, to: i64) -> Outage {
+    Outage { pilot: pilot(), asset: asset.to_owned(), from: UnixMillis(from), to: UnixMillis(to), n_lost: 3 }
+}
+
+fn learned(topic: &str, at: i64) -> LearnedMessage {
+    LearnedMessage { pilot: pilot(), topic: topic.to_owned(), payload: at.to_le_bytes().to_vec(), at: UnixMillis(at) }
+}
+
 /// A batch with something in every field; `n` tells one from the next.
 fn full_batch(series: &[SeriesId], n: u64) -> Batch {
     let at = n.cast_signed() * 1_000;
@@ -128,6 +141,8 @@ fn full_batch(series: &[SeriesId], n: u64) -> Batch {
         held: vec![HeldChange::Hold { client_id, packet_id: 7, hash: u128::from(n) }],
         sequences: vec![seen(n), seen(n + 100)],
         replayed: Vec::new(),
+        outages: vec![outage("press-01", at, at + 5)],
+        learned: vec![learned(&format!("meta/{}", n % 2), at)],
     }
 }
 
@@ -136,7 +151,7 @@ fn visible(store: &Store) -> String {
     let readings: Vec<_> =
         store.catalogue_of(&pilot()).into_iter().map(|entry| (all_of(store, entry.id), entry)).collect();
     format!(
-        "{readings:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
+        "{readings:#?}\n{:#?}\n{:#?}\n{:#?}\n{:#?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}\n{:?}",
         store.conflicts(None).unwrap(),
         store.orders(&pilot()).unwrap(),
         store.order_conflicts(&pilot()).unwrap(),
@@ -148,6 +163,8 @@ fn visible(store: &Store) -> String {
         store.sequences().unwrap(),
         store.data_cutoff(&pilot()).unwrap(),
         store.settled_through(),
+        store.outages(&pilot(), UnixMillis(0), UnixMillis(i64::MAX)).unwrap(),
+        store.learned().unwrap(),
     )
 }
 
@@ -517,7 +534,7 @@ fn blob_tables(dir: &TempDir) -> Vec<(String, String)> {
         let names: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
         tables.extend(names.into_iter().map(|name| (file.to_owned(), name)));
     }
-    assert_eq!(tables.len(), 18, "{tables:?}");
+    assert_eq!(tables.len(), 20, "{tables:?}");
     tables
 }
 
@@ -699,4 +716,104 @@ fn a_store_whose_log_lost_what_was_settled_settles_it_again_from_the_journal() {
     let reopened = owner(&copy);
     reopened.settle_now().unwrap();
     assert_eq!(visible(&reopened), visible(&store));
+}
+
+#[test]
+fn a_directory_of_version_1_opens_counts_right_and_is_brought_up() {
+    let dir = TempDir::new();
+    let of_reasons = |n: u64| std::array::from_fn(|reason| if reason == 19 { n } else { 0 });
+    let state = StateV1 {
+        settled: CommitNo(0),
+        chain: 0,
+        settled_at: None,
+        counters: CountersV1 { received: 5, committed: 3, rejected: of_reasons(2), ..CountersV1::default() },
+    };
+    let entry = CatalogueEntry { id: SeriesId(0), key: key("s0"), registration: Registration::Registered };
+    let (commit, at) = (CommitNo(1), UnixMillis(9));
+    let heading = Heading { commit, at, chain: 0, next_series: 1, entries: &[entry] };
+    let counters =
+        CountersV1 { received: 1, committed: 1, readings: 1, refused: of_reasons(4), ..CountersV1::default() };
+    let row = encode_v1(&heading, &[(SeriesId(0), reading(7, 70))], counters);
+    drop((journal_writer(dir.path()).unwrap(), store_writer(dir.path()).unwrap()));
+    let journal = Connection::open(dir.path().join("journal.sqlite")).unwrap();
+    journal.execute("INSERT INTO journal VALUES (1, 9, ?1)", [row]).unwrap();
+    journal.pragma_update(None, "user_version", 1).unwrap();
+    let conn = Connection::open(dir.path().join("store.sqlite")).unwrap();
+    conn.execute_batch("DROP TABLE outage; DROP TABLE learned").unwrap();
+    let blob = seal_value("state/settled", &state).unwrap();
+    conn.execute("INSERT INTO state VALUES ('settled', ?1)", [blob]).unwrap();
+    conn.pragma_update(None, "user_version", 1).unwrap();
+    drop((journal, conn));
+
+    assert_eq!(Store::check(dir.path()).unwrap(), []);
+    let beside = Store::open(dir.path(), Access::Reader).unwrap();
+    assert_eq!(beside.counters().received, 6);
+    assert_eq!(
+        (beside.learned().unwrap(), beside.outages(&pilot(), UnixMillis(0), UnixMillis(9)).unwrap()),
+        (vec![], vec![])
+    );
+    drop(beside);
+    for _ in 0..2 {
+        let store = owner(&dir);
+        store.settle_now().unwrap();
+        let counters = store.counters();
+        assert_eq!((counters.received, counters.committed, counters.readings), (6, 4, 1));
+        assert_eq!((counters.rejected.iter().sum::<u64>(), counters.rejected[Reason::Expired.index()]), (2, 2));
+        assert_eq!((counters.refused.iter().sum::<u64>(), counters.refused[Reason::Expired.index()]), (4, 4));
+        assert_eq!(all_of(&store, SeriesId(0)), [reading(7, 70)]);
+    }
+    assert_eq!(Store::check(dir.path()).unwrap(), []);
+}
+
+#[test]
+fn an_outage_is_kept_once_and_touches_the_series_of_its_source_only() {
+    let dir = TempDir::new();
+    let store = owner(&dir);
+    let of = |asset: &str, registration: &Registration| {
+        let key = SeriesKey { asset: asset.into(), ..key("kWh") };
+        store.intern(&key, registration)
+    };
+    let hint = Registration::Unregistered { unit: None };
+    let node = of("g/edge", &Registration::Registered);
+    let device = of("g/edge/cnc", &Registration::Registered);
+    let others = [of("g/edge-2", &Registration::Registered), of("g", &Registration::Registered), of("g/edge", &hint)];
+    let mut journal = store.journal().unwrap();
+    let all = [node, device].into_iter().chain(others);
+    let readings = all.flat_map(|series| [(series, reading(1_000, 1)), (series, reading(9_000, 2))]).collect();
+    journal.commit(UnixMillis(1), &of_readings(readings)).unwrap();
+    store.settle_now().unwrap();
+    let rows: Vec<i64> = store.touched(100).unwrap().into_iter().map(|touched| touched.row).collect();
+    store.write(|tx| tx.untouch(&rows)).unwrap();
+
+    let lost = outage("g/edge", 3_000, 20_000);
+    for _ in 0..2 {
+        journal.commit(UnixMillis(2), &Batch { outages: vec![lost.clone()], ..Batch::default() }).unwrap();
+        store.settle_now().unwrap();
+    }
+    let touched: Vec<_> = store.touched(100).unwrap().iter().map(|t| (t.series, t.from.0, t.to.0)).collect();
+    assert_eq!(touched, [(node, 3_000, 9_000), (device, 3_000, 9_000)]);
+    let found = |from, to| store.outages(&pilot(), UnixMillis(from), UnixMillis(to)).unwrap();
+    assert_eq!(found(0, 4_000), [lost]);
+    assert_eq!((found(0, 3_000), found(20_000, 30_000)), (vec![], vec![]));
+}
+
+#[test]
+fn of_what_was_learned_the_latest_of_a_topic_stays_settled_or_not() {
+    let dir = TempDir::new();
+    let store = owner(&dir);
+    let mut journal = store.journal().unwrap();
+    let mut commit = |messages: &[LearnedMessage]| {
+        journal.commit(UnixMillis(1), &Batch { learned: messages.to_vec(), ..Batch::default() }).unwrap();
+    };
+    commit(&[learned("meta/1", 5), learned("meta/2", 5), learned("meta/1", 7)]);
+    store.settle_now().unwrap();
+    commit(&[learned("meta/1", 6), learned("meta/2", 9)]);
+    let expected = [learned("meta/1", 7), learned("meta/2", 9)];
+    assert_eq!(store.learned().unwrap(), expected);
+    store.settle_now().unwrap();
+    assert_eq!(store.learned().unwrap(), expected);
+    commit(&(0..1_001).map(|n| learned(&format!("flood/{n:04}"), 100 + n)).collect::<Vec<_>>());
+    store.settle_now().unwrap();
+    let kept = store.learned().unwrap();
+    assert_eq!((kept.len(), kept[0].topic.as_str()), (1_000, "flood/0001"));
 }

@@ -456,7 +456,8 @@ impl Shared {
 }
 
 fn merge(batch: &mut Batch, ready: Batch) {
-    let Batch { readings, orders, rejections, counters, hashes, sessions, held, sequences, replayed } = ready;
+    let Batch { readings, orders, rejections, counters, hashes, sessions, held, sequences, replayed, outages, learned } =
+        ready;
     batch.readings.extend(readings);
     batch.orders.extend(orders);
     batch.rejections.extend(rejections);
@@ -465,6 +466,8 @@ fn merge(batch: &mut Batch, ready: Batch) {
     batch.held.extend(held);
     batch.sequences.extend(sequences);
     batch.replayed.extend(replayed);
+    batch.outages.extend(outages);
+    batch.learned.extend(learned);
     let sum = &mut batch.counters;
     sum.received += counters.received;
     sum.committed += counters.committed;
