@@ -137,10 +137,7 @@ impl Config {
 }
 
 /// Those of the file, then those of the flags; each under a name of its own.
-fn brokers(
-    place: &PlaceArgs,
-    files: Vec<BrokerFile>,
-) -> Result<Vec<::ingest::broker::BrokerConfig>, Vec<Mistake>> {
+fn brokers(place: &PlaceArgs, files: Vec<BrokerFile>) -> Result<Vec<::ingest::broker::BrokerConfig>, Vec<Mistake>> {
     let name = place.config.as_deref().unwrap_or(Path::new("command line")).display().to_string();
     let mistake = |text: String| vec![Mistake { file: name.clone(), line: 0, text }];
     let mut brokers = Vec::new();

@@ -41,7 +41,11 @@ fn health(committer: &CommitterHandle, doors: &Doors) -> Health {
     let state = committer.state();
     let journal_trouble =
         (state == DoorState::Poisoned).then(|| "a commit failed; nothing more is acknowledged".to_owned());
-    Health { doors: doors.listening.iter().map(door).chain(doors.brokers.iter().map(broker)).collect(), disk_full: state == DoorState::DiskFull, journal_trouble }
+    Health {
+        doors: doors.listening.iter().map(door).chain(doors.brokers.iter().map(broker)).collect(),
+        disk_full: state == DoorState::DiskFull,
+        journal_trouble,
+    }
 }
 
 fn ops(committer: &CommitterHandle, store: &Store, data: &Path) -> OpsSnapshot {

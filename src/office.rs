@@ -70,6 +70,9 @@ impl Office {
         let store = Store::open(&config.data, Access::Owner).context("failed to open the store")?;
         let registry = Arc::new(InForce::new(loaded.registry));
         let foreign = Arc::new(Foreign::new(loaded.mappings, Settings::default()));
+        for message in store.learned().context("failed to read what dictionaries have learned")? {
+            foreign.mappings.learn(&message.pilot, &message.topic, &message.payload, &foreign.dictionaries);
+        }
         let index = Arc::new(CurrentIndex::new(Index::with(registry.get(), Arc::clone(&store), foreign)));
         let logins = Arc::new(Logins::load(&store).context("failed to read the logins")?);
         let committer = Committer::start(&store).context("failed to start the committer")?;

@@ -70,7 +70,10 @@ impl Server {
         let mut site = Site::new(Arc::clone(&office.aggregator));
         let doors = health::Doors {
             listening: listener.as_ref().map_or_else(Vec::new, doors),
-            brokers: brokers.iter().map(|broker| (broker.name().to_owned(), broker.address(), broker.status())).collect(),
+            brokers: brokers
+                .iter()
+                .map(|broker| (broker.name().to_owned(), broker.address(), broker.status()))
+                .collect(),
         };
         health::watch(&mut site, &office.committer, doors, &config.data);
         furnish(&mut site);

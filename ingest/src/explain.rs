@@ -150,7 +150,12 @@ fn reading_becomes(decoded: &Decoded<'_>, part: RefusedPart, checker: &Checker<'
             Becomes::Reading { series: format!("{quantity} ({kind}){of_product}"), unit, converted_from, reading }
         }
         Ok(Taken::Unregistered(reading)) => {
-            missing.add(&decoded.asset, &decoded.name, decoded.product.as_deref(), decoded.unit.as_deref().or(decoded.unit_hint.as_deref()));
+            missing.add(
+                &decoded.asset,
+                &decoded.name,
+                decoded.product.as_deref(),
+                decoded.unit.as_deref().or(decoded.unit_hint.as_deref()),
+            );
             Becomes::Unregistered { reading, refusal: checker.unknown_series(decoded).at(part) }
         }
         Ok(Taken::Ignored(ignore)) => Becomes::Ignored { asset: ignore.asset.clone(), name: ignore.name.clone() },

@@ -381,9 +381,14 @@ mod tests {
     fn a_foreign_topic_finds_the_pilot_whose_filter_takes_it() {
         let pilot = |id: &str| PilotId::parse(id).unwrap();
         let mut bound = Bound::default();
-        for (filter, id) in
-            [("spBv1.0/A/#", "a"), ("/neuron/+/upload", "b"), ("x/y", "c"), ("$oc/#", "d"), ("x/+/z", "e"), ("+/em/#", "f")]
-        {
+        for (filter, id) in [
+            ("spBv1.0/A/#", "a"),
+            ("/neuron/+/upload", "b"),
+            ("x/y", "c"),
+            ("$oc/#", "d"),
+            ("x/+/z", "e"),
+            ("+/em/#", "f"),
+        ] {
             bound.bind(filter, &pilot(id));
         }
         let check = |topic: &str, expected: Option<&str>| {

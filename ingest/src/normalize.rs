@@ -51,6 +51,7 @@ pub enum Outcome {
 
 /// An accepted message. It may hold nothing, if everything in it is to be ignored.
 #[derive(Debug, Clone, Default, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "two facts of one message that do not exclude each other")]
 pub struct Accepted {
     /// Whose message it is; none only in a default.
     pub pilot: Option<PilotId>,

@@ -316,17 +316,20 @@ fn of_v5(event: v5::Event) -> Option<Signal> {
 }
 
 fn lost_v311(error: &rumqttc::ConnectionError) -> Loss {
-    let unknown_release = match error {
-        rumqttc::ConnectionError::MqttState(rumqttc::StateError::Unsolicited(packet_id)) => Some(*packet_id),
-        _ => None,
-    };
+    let unknown_release =
+        if let rumqttc::ConnectionError::MqttState(rumqttc::StateError::Unsolicited(packet_id)) = error {
+            Some(*packet_id)
+        } else {
+            None
+        };
     Loss { reason: error.to_string(), unknown_release }
 }
 
 fn lost_v5(error: &v5::ConnectionError) -> Loss {
-    let unknown_release = match error {
-        v5::ConnectionError::MqttState(v5::StateError::Unsolicited(packet_id)) => Some(*packet_id),
-        _ => None,
+    let unknown_release = if let v5::ConnectionError::MqttState(v5::StateError::Unsolicited(packet_id)) = error {
+        Some(*packet_id)
+    } else {
+        None
     };
     Loss { reason: error.to_string(), unknown_release }
 }

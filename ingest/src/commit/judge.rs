@@ -237,6 +237,7 @@ fn accept(message: Prepared, batch: &mut Batch) {
     batch.counters.orders += orders.len() as u64;
     batch.readings.extend(readings);
     batch.orders.extend(orders);
+    batch.learned.extend(message.learned.map(|learned| *learned));
     if let Some(kept) = message.kept {
         for refusal in &kept.refusals {
             batch.counters.refused[refusal.reason.index()] += 1;

@@ -5,7 +5,7 @@
 
 use model::reason::{Reason, Refusal};
 use model::{OrderEvent, PilotId, Reading, SeriesId};
-use store::{RejectedMessage, SequenceSeen, WholeOrParts};
+use store::{LearnedMessage, RejectedMessage, SequenceSeen, WholeOrParts};
 use xxhash_rust::xxh3::{xxh3_64, xxh3_128_with_seed};
 
 use crate::normalize::Outcome;
@@ -45,6 +45,8 @@ pub(crate) struct Prepared {
     pub(crate) sequence: Option<SequenceSeen>,
     /// The bytes and refusals, if anything was refused.
     pub(crate) kept: Option<Box<RejectedMessage>>,
+    /// The message itself, if it teaches a dictionary.
+    pub(crate) learned: Option<Box<LearnedMessage>>,
 }
 
 impl Prepared {
@@ -60,15 +62,17 @@ impl Prepared {
         match outcome {
             Outcome::Accepted(accepted) => {
                 let pilot = accepted.pilot;
+                let learned =
+                    pilot.clone().filter(|_| accepted.teaches).map(|pilot| Box::new(learned(observation, pilot)));
                 let refusals = accepted.refusals;
                 let kept = (!refusals.is_empty()).then(|| keep(pilot, refusals, WholeOrParts::Parts));
                 let (readings, orders, is_timed) = (accepted.readings, accepted.orders, accepted.is_timed);
                 let fate = Fate::Accepted { readings, orders, is_timed };
-                Prepared { delivery, hash, fate, sequence: accepted.sequence, kept }
+                Prepared { delivery, hash, fate, sequence: accepted.sequence, kept, learned }
             }
             Outcome::Rejected(rejected) => {
                 let kept = Some(keep(rejected.pilot, rejected.refusals, WholeOrParts::Whole));
-                Prepared { delivery, hash, fate: Fate::Rejected, sequence: rejected.sequence, kept }
+                Prepared { delivery, hash, fate: Fate::Rejected, sequence: rejected.sequence, kept, learned: None }
             }
         }
     }
@@ -82,6 +86,11 @@ impl Prepared {
     pub(crate) fn reason(&self) -> Reason {
         self.refusals().first().map_or(Reason::Empty, |refusal| refusal.reason)
     }
+}
+
+fn learned(observation: &Observation, pilot: PilotId) -> LearnedMessage {
+    let Observation { topic, payload, received_at, .. } = observation;
+    LearnedMessage { pilot, topic: topic.clone(), payload: payload.to_vec(), at: *received_at }
 }
 
 fn kept(

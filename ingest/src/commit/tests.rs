@@ -51,12 +51,12 @@ fn refused(reason: Reason, whole: WholeOrParts) -> Box<RejectedMessage> {
 
 fn accepted(delivery: Delivery, hash: u128, is_timed: bool) -> Prepared {
     let fate = Fate::Accepted { readings: vec![reading()], orders: Vec::new(), is_timed };
-    Prepared { delivery, hash, fate, sequence: None, kept: None }
+    Prepared { delivery, hash, fate, sequence: None, kept: None, learned: None }
 }
 
 fn rejected(delivery: Delivery, reason: Reason) -> Prepared {
     let kept = Some(refused(reason, WholeOrParts::Whole));
-    Prepared { delivery, hash: 0, fate: Fate::Rejected, sequence: None, kept }
+    Prepared { delivery, hash: 0, fate: Fate::Rejected, sequence: None, kept, learned: None }
 }
 
 fn qos1(packet_id: u16, dup: bool) -> Delivery {

@@ -12,16 +12,16 @@ pub(crate) fn is_served(filter: &str) -> bool {
     let mut levels = filter.split('/');
     let mut next = || levels.next();
     let levels = [next(), next(), next(), next(), next(), next()];
-    match levels {
-        [Some(SPARKPLUG), Some("STATE"), Some(_), None, ..] => true,
-        [Some(OLD_STATE), Some(_), None, ..] => true,
-        [Some(SPARKPLUG), Some(_), Some("STATE"), Some(_), None, ..] => true,
-        [Some(SPARKPLUG), Some(_), Some("NCMD"), Some(_), None, ..] => true,
-        [Some(SPARKPLUG), Some(_), Some("NCMD"), Some(_), Some("#"), None] => true,
-        [Some(SPARKPLUG), Some(_), Some("DCMD"), Some("#"), None, ..] => true,
-        [Some(SPARKPLUG), Some(_), Some("DCMD"), Some(_), Some(_), None] => true,
-        _ => false,
-    }
+    matches!(
+        levels,
+        [Some(SPARKPLUG), Some("STATE"), Some(_), None, ..]
+            | [Some(OLD_STATE), Some(_), None, ..]
+            | [Some(SPARKPLUG), Some(_), Some("STATE"), Some(_), None, ..]
+            | [Some(SPARKPLUG), Some(_), Some("NCMD"), Some(_), None, ..]
+            | [Some(SPARKPLUG), Some(_), Some("NCMD"), Some(_), Some("#"), None]
+            | [Some(SPARKPLUG), Some(_), Some("DCMD"), Some("#"), None, ..]
+            | [Some(SPARKPLUG), Some(_), Some("DCMD"), Some(_), Some(_), None]
+    )
 }
 
 /// Wildcards stand alone in their level, and `#` ends the filter.
@@ -34,11 +34,12 @@ fn is_valid(filter: &str) -> bool {
 /// Whether only we may publish on this topic.
 pub(crate) fn is_ours(topic: &str) -> bool {
     let mut levels = topic.split('/');
-    match (levels.next(), levels.next(), levels.next()) {
-        (Some(SPARKPLUG), Some("STATE"), _) | (Some(OLD_STATE), Some(_), _) => true,
-        (Some(SPARKPLUG), Some(_), Some("STATE" | "NCMD" | "DCMD")) => true,
-        _ => false,
-    }
+    matches!(
+        (levels.next(), levels.next(), levels.next()),
+        (Some(SPARKPLUG), Some("STATE"), _)
+            | (Some(OLD_STATE), Some(_), _)
+            | (Some(SPARKPLUG), Some(_), Some("STATE" | "NCMD" | "DCMD"))
+    )
 }
 
 /// Whether a filter takes a topic.
