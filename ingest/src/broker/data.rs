@@ -107,7 +107,12 @@ impl Data {
                 tracing::error!(broker, "the broker had forgotten our session; what it held for us is lost");
             }
         }
-        tracing::info!(broker, address = shared.config.address(), session_present = granted.session_present, "connected");
+        tracing::info!(
+            broker,
+            address = shared.config.address(),
+            session_present = granted.session_present,
+            "connected"
+        );
         shared.status.well(DATA);
         warn_of_less(&shared.config, granted);
     }
@@ -178,7 +183,9 @@ impl Data {
                 Some(Signal::Message(delivered)) => self.message(delivered, connection, intake, index),
                 Some(Signal::Subscribed { n_refused: 0 }) => {}
                 Some(Signal::Subscribed { n_refused }) => {
-                    let text = format!("the broker refuses {n_refused} of our subscriptions; its access list has to allow them");
+                    let text = format!(
+                        "the broker refuses {n_refused} of our subscriptions; its access list has to allow them"
+                    );
                     tracing::error!(broker = %self.shared.config.name, n_refused, "subscriptions refused");
                     self.shared.status.ill(DATA, model::clock::now(), &text);
                 }
@@ -248,6 +255,11 @@ fn warn_of_less(config: &super::BrokerConfig, granted: Granted) {
     }
     if let Some(bytes) = granted.packet_bytes_max.filter(|bytes| *bytes > config.packet_bytes_max) {
         let ours = config.packet_bytes_max;
-        tracing::error!(broker, bytes, ours, "the broker takes larger messages than max_packet; raise it, or they are lost");
+        tracing::error!(
+            broker,
+            bytes,
+            ours,
+            "the broker takes larger messages than max_packet; raise it, or they are lost"
+        );
     }
 }
