@@ -5,21 +5,26 @@ use std::process::{Command, Stdio};
 
 use anyhow::bail;
 
-use crate::{run, target_dir};
+use crate::{cargo, root, run, target_dir};
 
 /// A program of the outer tiers and the Debian package that has it.
-const DEBIAN: [(&str, &str); 4] = [
+const DEBIAN: [(&str, &str); 6] = [
+    ("node", "nodejs"),
+    ("npm", "npm"),
     ("mosquitto_pub", "mosquitto-clients"),
     ("mosquitto", "mosquitto"),
     ("promtool", "prometheus"),
     ("sqlite3", "sqlite3"),
 ];
 
-/// A Python package of the outer tiers; the version is the one the tests were written against.
-const PYPI: &str = "paho-mqtt==2.1.0";
+/// Packages of the outer tiers; the versions are those the tests were written against. The two of Python need different
+/// versions of a third.
+const PYPI: (&str, &str) = ("paho-mqtt==2.1.0", "paho.mqtt.client");
+const PYPI_SPARKPLUG: (&str, &str) = ("pysparkplug==0.6.1", "pysparkplug");
+const NPM: &str = "sparkplug-client@3.2.4";
 
-/// Makes sure that everything is there; gives the Python interpreter that has the packages.
-pub(crate) fn outer_tools() -> anyhow::Result<PathBuf> {
+/// Makes sure that everything is there; gives the variables that tell the process tests where.
+pub(crate) fn outer_tools() -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
     println!("\n==> what the process tests need");
     let missing: Vec<_> = DEBIAN.iter().filter(|(program, _)| !is_installed(program)).collect();
     if !missing.is_empty() {
@@ -29,7 +34,35 @@ pub(crate) fn outer_tools() -> anyhow::Result<PathBuf> {
             bail!("`{program}` is missing although the Debian package {package} was installed");
         }
     }
-    python()
+    Ok(vec![
+        ("PILOTLINE_PYTHON", python("python", PYPI)?),
+        ("PILOTLINE_SPARKPLUG_PYTHON", python("python-sparkplug", PYPI_SPARKPLUG)?),
+        ("PILOTLINE_NODE_MODULES", node_modules()?),
+        ("PILOTLINE_SRAD_EDGE", srad_edge()?),
+    ])
+}
+
+/// The npm package, beside what cargo builds. Its install scripts are not needed and not run.
+fn node_modules() -> anyhow::Result<PathBuf> {
+    let home = target_dir().join("node");
+    let modules = home.join("node_modules");
+    if !modules.join("sparkplug-client").is_dir() {
+        std::fs::create_dir_all(&home)?;
+        let mut npm = Command::new("npm");
+        npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]);
+        npm.arg(&home).arg(NPM).stdout(Stdio::null());
+        run(npm)?;
+    }
+    Ok(modules)
+}
+
+/// An edge node on another Sparkplug library in Rust: a workspace of its own, because of what it pulls in.
+fn srad_edge() -> anyhow::Result<PathBuf> {
+    let target = target_dir().join("srad-edge");
+    let mut build = cargo(&["build", "--quiet", "--locked"]);
+    build.current_dir(root().join("tests/srad-edge")).env("CARGO_TARGET_DIR", &target);
+    run(build)?;
+    Ok(target.join("debug/srad-edge"))
 }
 
 fn is_installed(program: &str) -> bool {
@@ -52,9 +85,9 @@ fn install_debian(packages: &[&str]) -> anyhow::Result<()> {
     run(install)
 }
 
-/// A virtual environment beside what cargo builds, with the Python packages.
-fn python() -> anyhow::Result<PathBuf> {
-    let environment = target_dir().join("python");
+/// A virtual environment beside what cargo builds, with a Python package; its interpreter.
+fn python(name: &str, (package, module): (&str, &str)) -> anyhow::Result<PathBuf> {
+    let environment = target_dir().join(name);
     let interpreter = environment.join("bin/python");
     if !interpreter.is_file() {
         let mut venv = Command::new("python3");
@@ -62,10 +95,10 @@ fn python() -> anyhow::Result<PathBuf> {
         run(venv)?;
     }
     let mut probe = Command::new(&interpreter);
-    probe.args(["-c", "import paho.mqtt.client"]).stderr(Stdio::null());
+    probe.args(["-c", &format!("import {module}")]).stderr(Stdio::null());
     if !probe.status().is_ok_and(|status| status.success()) {
         let mut pip = Command::new(&interpreter);
-        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", PYPI]);
+        pip.args(["-m", "pip", "install", "--quiet", "--disable-pip-version-check", package]);
         run(pip)?;
     }
     Ok(interpreter)

@@ -42,9 +42,9 @@ fn test() -> anyhow::Result<()> {
     // Targets that plain `cargo test` leaves out are not among `--all-targets`.
     tier("lints of the process tests", cargo(&["clippy", "--test", "process", "--quiet", "--", "-D", "warnings"]))?;
     tier("unit, property and simulation tests", cargo(&["test", "--workspace", "--quiet"]))?;
-    let python = install::outer_tools()?;
+    let tools = install::outer_tools()?;
     let mut process = cargo(&["test", "--release", "--package", "pilotline", "--test", "process"]);
-    process.env("PILOTLINE_PYTHON", python);
+    process.envs(tools);
     tier("process tests: the real binary with real clients", process)
 }
 
