@@ -6,9 +6,11 @@ use std::sync::Arc;
 use aggregator::publish::{self, Site, access::check_start};
 use anyhow::Context;
 use ingest::broker::Broker;
+use ingest::commit::CommitterHandle;
 use ingest::hub::{self, Driver};
 use ingest::listener::{self, Listener, ListenerConfig};
 use ingest::sparkplug::Loss;
+use store::{Batch, Outage};
 use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
@@ -91,10 +93,9 @@ impl Server {
             // A dropped sender stops the pages as well.
             let _ = stopped.await;
         }));
-        let driver = hub::drive(Arc::clone(&office.index), |losses| {
-            for Loss { pilot, asset, from, to, n_lost } in losses {
-                tracing::warn!(%pilot, asset, from = from.0, to = to.0, n_lost, "messages of an edge node are lost");
-            }
+        let committer = office.committer.clone();
+        let driver = hub::drive(Arc::clone(&office.index), move |losses| {
+            tokio::spawn(keep_losses(committer.clone(), losses));
         });
         let (_control, _driver) = (control, driver);
         Ok(Server { office, mqtt, http: address, listener, brokers, threads, stop_http, serving, _control, _driver })
@@ -154,6 +155,18 @@ impl Server {
         if let Err(error) = joined {
             tracing::error!(%error, "store stopped badly");
         }
+    }
+}
+
+/// Commits what edge nodes lost, so that no coverage is claimed there.
+async fn keep_losses(committer: CommitterHandle, losses: Vec<Loss>) {
+    let outage = |Loss { pilot, asset, from, to, n_lost }| {
+        tracing::warn!(%pilot, asset, from = from.0, to = to.0, n_lost, "messages of an edge node are lost");
+        Outage { pilot, asset, from, to, n_lost }
+    };
+    let outages = losses.into_iter().map(outage).collect();
+    if let Err(error) = committer.submit(Batch { outages, ..Batch::default() }).await {
+        tracing::warn!(error = &error as &dyn std::error::Error, "lost messages not recorded");
     }
 }
 
