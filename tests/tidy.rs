@@ -54,7 +54,7 @@ const HOMES: [(&str, &[&str]); 16] = [
     ("maud", &["aggregator/src/publish/"]),
     ("mqtt_protocol_core", &["ingest/src/listener"]),
     ("pco", &["store/src/chunk.rs", "aggregator/src/rollup/blob.rs"]),
-    ("bumpalo", &["ingest/src/"]),
+    ("bumpalo", &["ingest/src/", "ingest/examples/"]),
     ("flate2", &["ingest/src/mapping/", "ingest/src/sparkplug/", "tests/process/"]),
     ("prometheus", &["aggregator/src/publish/"]),
     ("prost", &["ingest/src/sparkplug/", "ingest/examples/"]),
@@ -298,7 +298,7 @@ fn read(file: &str) -> String {
 
 /// Code that is not a test: the crates' `src` without test modules of their own.
 fn is_product(file: &str) -> bool {
-    let test = ["tests.rs", "fixture.rs"].iter().any(|name| file.ends_with(name));
+    let test = file.contains("/tests/") || ["tests.rs", "fixture.rs"].iter().any(|name| file.ends_with(name));
     file.contains("src/") && !file.starts_with("xtask/") && !test
 }
 

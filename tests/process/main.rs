@@ -4,7 +4,6 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
 mod bad_input;
-mod broker;
 mod clients;
 mod commands;
 mod demo;
