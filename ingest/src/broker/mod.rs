@@ -17,6 +17,8 @@ mod host;
 mod intake;
 mod relay;
 mod status;
+#[cfg(test)]
+mod tests;
 
 use std::path::PathBuf;
 use std::sync::Arc;
