@@ -4,6 +4,7 @@
 #![allow(clippy::unwrap_used, reason = "a test ends where something is missing")]
 
 mod bad_input;
+mod broker;
 mod clients;
 mod commands;
 mod demo;

@@ -106,10 +106,8 @@ impl Link {
     }
 
     async fn puback(&mut self) -> u16 {
-        match self.read().await {
-            Packet::PubAck(PubAck { pkid }) => pkid,
-            other => panic!("no PUBACK: {other:?}"),
-        }
+        let Packet::PubAck(PubAck { pkid }) = self.read().await else { panic!("no PUBACK") };
+        pkid
     }
 }
 
