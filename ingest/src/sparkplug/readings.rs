@@ -76,9 +76,18 @@ pub(super) fn stated<'p>(payload: &'p Payload, settings: &Settings) -> Vec<State
     named.collect()
 }
 
+/// The parts in a row, in the arena.
+pub(super) fn joined<'a>(parts: &[&str], arena: &'a Bump) -> &'a str {
+    let mut bytes = parts.iter().flat_map(|part| part.bytes());
+    let n_bytes = parts.iter().map(|part| part.len()).sum();
+    let joined = arena.alloc_slice_fill_with(n_bytes, |_| bytes.next().unwrap_or_default());
+    // Texts in a row are text.
+    std::str::from_utf8(joined).unwrap_or_default()
+}
+
 /// `group/edge`.
 pub(super) fn source<'a>(from: &From<'_>, arena: &'a Bump) -> &'a str {
-    arena.alloc_str(&[from.group, "/", from.edge].concat())
+    joined(&[from.group, "/", from.edge], arena)
 }
 
 /// A message that carries no readings.
@@ -105,11 +114,17 @@ impl<'a> Reader<'_, 'a> {
         let source = source(from, self.arena);
         let asset = match from.device {
             None => source,
-            Some(device) => self.arena.alloc_str(&[source, "/", device].concat()),
+            Some(device) => joined(&[source, "/", device], self.arena),
         };
         let words = Words { asset, scope: self.births.scope(from.device), at };
         let mut readings = Vec::with_capacity(self.payload.metrics.len());
-        readings.extend(self.payload.metrics.iter().filter_map(|metric| self.one(metric, &words, notes).transpose()));
+        for metric in &self.payload.metrics {
+            match self.one(metric, &words, notes) {
+                Ok(None) => {}
+                Ok(Some(decoded)) => readings.push(Ok(decoded)),
+                Err(refused) => readings.push(Err(refused)),
+            }
+        }
         let mut message = aside(from.kind.as_str(), Some(source), at, notes.n_ignored);
         message.readings = readings;
         message.origin.carries_state = !from.kind.is_data();
@@ -203,7 +218,7 @@ impl<'a> Reader<'_, 'a> {
         let From { group, edge, .. } = self.from;
         match device {
             None => source(&self.from, self.arena),
-            Some(device) => self.arena.alloc_str(&[group, "/", edge, "/", device].concat()),
+            Some(device) => joined(&[group, "/", edge, "/", device], self.arena),
         }
     }
 
