@@ -34,6 +34,15 @@ struct Waiting {
     packet_id: u16,
     qos: u8,
     since: Instant,
+    wants: Wants,
+}
+
+/// What a message waits for.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Wants {
+    Commit,
+    /// Only those before it: it is none of ours.
+    ItsTurn,
 }
 
 /// See the module's comment.
@@ -102,7 +111,7 @@ impl Intake {
         self.observation.payload = Bytes::new();
         self.bytes += bytes;
         if qos > 0 {
-            self.waiting.push_back(Waiting { packet_id, qos, since: Instant::now() });
+            self.waiting.push_back(Waiting { packet_id, qos, since: Instant::now(), wants: Wants::Commit });
         }
     }
 
@@ -133,14 +142,23 @@ impl Intake {
             let is_next = self.waiting.front().is_some_and(|waiting| waiting.packet_id == ack.packet_id);
             if let Some(waiting) = self.waiting.pop_front_if(|_| is_next) {
                 client.acknowledge(waiting.packet_id, waiting.qos);
+                self.take_turns(client);
             }
         }
     }
 
-    /// An acknowledgement for a message that is none of ours, in its place in the order: at once if nothing waits before it.
+    fn take_turns(&mut self, client: &Client) {
+        while let Some(waiting) = self.waiting.pop_front_if(|waiting| waiting.wants == Wants::ItsTurn) {
+            client.acknowledge(waiting.packet_id, waiting.qos);
+        }
+    }
+
+    /// An acknowledgement for a message that is none of ours, in its place in the order.
     pub(super) fn ignore(&mut self, delivered: &Delivered, client: &Client) {
         if delivered.qos > 0 {
-            client.acknowledge(delivered.packet_id, delivered.qos);
+            let Delivered { packet_id, qos, .. } = *delivered;
+            self.waiting.push_back(Waiting { packet_id, qos, since: Instant::now(), wants: Wants::ItsTurn });
+            self.take_turns(client);
         }
     }
 
