@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, BTreeSet};
 use model::period::MonthNo;
 use model::window::QUARTER_MS;
 use model::{Kind, Pilot, Reading, Series, SeriesId, UnixMillis};
-use store::{Store, StoreError, Which};
+use store::{Outage, Store, StoreError, Which};
 
 use crate::rollup::months::{Adder, MonthSums, local_months};
 use crate::rollup::{BlobError, MonthBlob, Rolled, Roller, Spec, quarter_of, utc_month_of};
@@ -59,6 +59,25 @@ pub(crate) fn broken(place: String, error: &dyn std::error::Error) -> StoreError
 
 fn rollup_place(id: SeriesId, month: MonthNo) -> String {
     format!("rollup/{}/{}", id.0, month.0)
+}
+
+impl<'a> Source<'a> {
+    /// A series with the outages of its pilot; `outages` may hold those of others' assets.
+    pub(crate) fn new(
+        id: SeriesId,
+        (pilot, calendar): (&'a Pilot, &'a Calendar),
+        series: &'a Series,
+        outages: &[Outage],
+    ) -> Source<'a> {
+        let meets = outages.iter().filter(|outage| outage.meets(&series.asset));
+        let spec = Spec::of(series).losing(meets.map(|outage| (outage.from.0, outage.to.0)).collect());
+        Source { id, pilot, calendar, series, spec }
+    }
+}
+
+/// Every outage of a pilot.
+pub(crate) fn outages_of(store: &Store, pilot: &Pilot) -> Result<Vec<Outage>, StoreError> {
+    store.outages(&pilot.id, UnixMillis(i64::MIN), UnixMillis(i64::MAX))
 }
 
 impl Source<'_> {

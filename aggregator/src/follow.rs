@@ -5,6 +5,7 @@
 //!
 //! A closed month never depends on an open one: data of the open month changes sums and rollups, and no figure.
 
+use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -15,13 +16,12 @@ use model::period::MonthNo;
 use model::{Indicator, Pilot, PilotId, Quantity, Registry, Scope, Series, SeriesId, UnixMillis};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
-use store::{CommitNo, Registration, StoreError, Touched};
+use store::{CommitNo, Outage, Registration, StoreError, Touched};
 
 use crate::Aggregator;
-use crate::derive::{Derived, Source, broken, encode, stored_sums};
+use crate::derive::{Derived, Source, broken, encode, outages_of, stored_sums};
 use crate::figured::{Inputs, figure_pilot, stored_sums_of};
 use crate::indicator::data::open_month;
-use crate::rollup::Spec;
 use crate::tariff::Calendar;
 
 /// Marks taken at once: enough to merge the spans of a settled slice, few enough that a round stays in memory.
@@ -211,6 +211,8 @@ impl Aggregator {
         for touched in touched {
             by_series.entry(touched.series).or_default().push(touched);
         }
+        // Read after the marks: an outage that comes in meanwhile touches its series once more.
+        let mut outages: BTreeMap<&PilotId, Vec<Outage>> = BTreeMap::new();
         let mut done = Vec::new();
         for (id, touched) in by_series {
             let rows = touched.iter().map(|touched| touched.row);
@@ -219,7 +221,11 @@ impl Aggregator {
                 continue;
             };
             let calendar = round.calendars.entry(&pilot.id).or_insert_with(|| Calendar::of(pilot));
-            let source = Source { id, pilot, calendar, series, spec: Spec::of(series) };
+            let outages = match outages.entry(&pilot.id) {
+                Entry::Occupied(known) => known.into_mut(),
+                Entry::Vacant(vacant) => vacant.insert(outages_of(&self.store, pilot)?),
+            };
+            let source = Source::new(id, (pilot, calendar), series, outages);
             let spans: Vec<(UnixMillis, UnixMillis)> =
                 touched.iter().map(|touched| (touched.from, touched.to)).collect();
             match self.roll_up_series(&source, &spans) {

@@ -9,11 +9,11 @@ use model::period::MonthNo;
 use model::{Figure, Indicator, Pilot, Scope, SeriesId, UnixMillis};
 use store::StoreError;
 
-use crate::derive::{Derived, Source, decode, stored_sums};
+use crate::derive::{Derived, Source, decode, outages_of, stored_sums};
 use crate::figured::{Inputs, ScopeFigures, encode, figure_pilot, registered, sums_of};
 use crate::follow::{Forget, MEMBERS_KEY, lock, mark_key};
 use crate::group::{belongs, roll_up};
-use crate::rollup::{MonthBlob, Spec};
+use crate::rollup::MonthBlob;
 use crate::tariff::Calendar;
 use crate::{Aggregator, Difference};
 
@@ -90,9 +90,10 @@ impl Aggregator {
     ) -> Result<(), StoreError> {
         let calendar = Calendar::of(pilot);
         let mut sums = BTreeMap::new();
+        let outages = outages_of(&self.store, pilot)?;
         for (index, _, id) in registered(self, pilot) {
             let series = &pilot.series[index];
-            let source = Source { id, pilot, calendar: &calendar, series, spec: Spec::of(series) };
+            let source = Source::new(id, (pilot, &calendar), series, &outages);
             let derived = source.scratch(&self.store)?;
             // Settling goes on meanwhile: what it touched is not rolled up yet, and no difference.
             if self.is_touched(id)? {

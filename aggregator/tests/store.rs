@@ -14,7 +14,7 @@ use model::{
 };
 use proptest::prelude::*;
 use seeds::factors::Factors;
-use store::{Access, Batch, Journal, Registration, Store};
+use store::{Access, Batch, Journal, Outage, Registration, Store};
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
@@ -104,6 +104,14 @@ impl Plant {
         let pilot = PilotId::parse("p").unwrap();
         let orders = orders.into_iter().map(|order| (pilot.clone(), order)).collect();
         self.journal.commit(UnixMillis(at("2026-01-01T00:00:00Z")), &Batch { orders, ..Batch::default() }).unwrap();
+        self.store.settle_now().unwrap();
+    }
+
+    fn lose(&mut self, asset: &str, from: i64, to: i64) {
+        let pilot = PilotId::parse("p").unwrap();
+        let lost = Outage { pilot, asset: asset.to_owned(), from: UnixMillis(from), to: UnixMillis(to), n_lost: 7 };
+        let batch = Batch { outages: vec![lost], ..Batch::default() };
+        self.journal.commit(UnixMillis(at("2026-01-01T00:00:00Z")), &batch).unwrap();
         self.store.settle_now().unwrap();
     }
 
@@ -282,6 +290,67 @@ fn a_late_reading_reaches_the_figures_of_its_month_and_nothing_else_changes() {
     whole.commit(readings);
     whole.catch_up(NOW);
     plant.assert_prints_as(&whole);
+}
+
+const METERS: &str = r#"
+[[series]]
+asset = "g/edge"
+name = "kWh"
+quantity = "energy.electricity"
+kind = "counter"
+[[series]]
+asset = "g/edge/cnc"
+name = "kWh"
+quantity = "energy.electricity"
+kind = "counter"
+part_of = "g/edge/kWh"
+[[series]]
+asset = "g/edge-2"
+name = "kWh"
+quantity = "energy.electricity"
+kind = "counter"
+part_of = "g/edge/kWh"
+"#;
+
+#[test]
+fn a_lost_span_is_uncovered_in_the_series_of_its_source_and_moves_no_energy() {
+    let start = at("2016-03-01T00:00:00Z");
+    let fill = |plant: &mut Plant| {
+        let all = ["g/edge", "g/edge/cnc", "g/edge-2"].map(|asset| plant.series(asset, "kWh", None));
+        let of = |series| (0..10).map(move |hour| (series, reading(start + hour * HOUR, 8.0 * hour as f64)));
+        plant.commit(all.into_iter().flat_map(of).collect());
+    };
+    let covered = |plant: &Plant, asset: &str| -> Vec<f64> {
+        plant.rows(asset, "kWh", Width::Hour).iter().filter_map(|row| row.coverage).collect()
+    };
+    let values = |plant: &Plant| -> Vec<Option<f64>> {
+        plant.rows("g/edge", "kWh", Width::Quarter).iter().map(|row| row.value).collect()
+    };
+    let mut plant = Plant::new(pilot("Asia/Shanghai", METERS));
+    fill(&mut plant);
+    plant.catch_up(NOW);
+    let before = values(&plant);
+    let lost = |plant: &mut Plant, n: i64| match n {
+        0 => plant.lose("g/edge", start + 3 * HOUR + HOUR / 4, start + 5 * HOUR),
+        _ => plant.lose("g/edge", start + 4 * HOUR, start + 5 * HOUR + HOUR / 2),
+    };
+    lost(&mut plant, 0);
+    lost(&mut plant, 1);
+    plant.catch_up(NOW);
+    for asset in ["g/edge", "g/edge/cnc"] {
+        assert_eq!(covered(&plant, asset)[1..9], [1.0, 1.0, 1.0, 0.25, 0.0, 0.5, 1.0, 1.0], "{asset}");
+    }
+    assert!(covered(&plant, "g/edge-2")[1..9].iter().all(|&share| share == 1.0));
+    assert_eq!(values(&plant), before);
+    plant.verify();
+
+    let mut other = Plant::new(pilot("Asia/Shanghai", METERS));
+    lost(&mut other, 1);
+    fill(&mut other);
+    lost(&mut other, 0);
+    other.catch_up(NOW);
+    assert_eq!(covered(&other, "g/edge"), covered(&plant, "g/edge"), "whatever comes first");
+    other.verify();
 }
 
 #[test]

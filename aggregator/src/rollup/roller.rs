@@ -154,14 +154,26 @@ impl<'a> Roller<'a> {
         });
     }
 
-    /// Marks `(from, to]` as covered, if the series covers time at all.
+    /// Marks `(from, to]` as covered, if the series covers time at all; where messages of its source were lost it does not.
     pub(super) fn cover(&mut self, from: i64, to: i64) {
-        if self.spec.covers == Covers::Time {
-            self.segments(from, to, |cell, _, overlap_ms| {
-                // Safe because an overlap with one quarter is at most 900,000 ms.
-                cell.covered_ms += u32::try_from(overlap_ms).expect("at most a quarter of an hour");
-            });
+        if self.spec.covers != Covers::Time {
+            return;
         }
+        let spec = self.spec;
+        let mut start = from;
+        let first = spec.lost.partition_point(|&(_, end)| end <= from);
+        for &(lost_from, lost_to) in spec.lost[first..].iter().take_while(|&&(lost_from, _)| lost_from < to) {
+            self.cover_whole(start, lost_from);
+            start = lost_to;
+        }
+        self.cover_whole(start, to);
+    }
+
+    fn cover_whole(&mut self, from: i64, to: i64) {
+        self.segments(from, to, |cell, _, overlap_ms| {
+            // Safe because an overlap with one quarter is at most 900,000 ms.
+            cell.covered_ms += u32::try_from(overlap_ms).expect("at most a quarter of an hour");
+        });
     }
 
     /// Calls `each` with every cell that `[from, to)` meets, the multiplier there, and the milliseconds shared.

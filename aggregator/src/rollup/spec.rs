@@ -40,6 +40,8 @@ pub struct Spec {
     pub on_decrease: OnDecrease,
     pub swaps: Vec<Swap>,
     pub rollovers: Vec<i64>,
+    /// Spans in which messages of the source were lost: sorted, disjoint, never covered.
+    pub lost: Vec<(i64, i64)>,
     /// The unit of rollup values.
     pub unit: Unit,
     declared: Unit,
@@ -64,6 +66,7 @@ impl Spec {
             on_decrease: series.on_decrease,
             swaps: Vec::new(),
             rollovers: Vec::new(),
+            lost: Vec::new(),
             unit: rollup_unit(series),
             declared: series.unit,
             multiplier: series.multiplier,
@@ -85,6 +88,18 @@ impl Spec {
         spec.rollovers.sort_unstable();
         spec.multipliers.sort_by_key(|&(at, _)| at);
         spec
+    }
+
+    /// The same, of a source that lost messages in these spans.
+    pub fn losing(mut self, mut spans: Vec<(i64, i64)>) -> Spec {
+        spans.sort_unstable();
+        for (from, to) in spans.into_iter().filter(|(from, to)| from < to) {
+            match self.lost.last_mut() {
+                Some(last) if from <= last.1 => last.1 = last.1.max(to),
+                Some(_) | None => self.lost.push((from, to)),
+            }
+        }
+        self
     }
 
     /// A number of the declared unit in the unit of rollups, multiplier not applied.
