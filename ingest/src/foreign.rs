@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use crate::hub::Hub;
 use crate::mapping::{Dictionaries, Mappings};
-use crate::sources::Sources;
 use crate::sparkplug::{self, Host};
 
 /// See the module's comment.
@@ -13,8 +12,6 @@ pub struct Foreign {
     pub mappings: Arc<Mappings>,
     pub dictionaries: Arc<Dictionaries>,
     pub sparkplug: Arc<Host>,
-    /// Every source that was heard, for the page that answers "why does nothing arrive?".
-    pub sources: Arc<Sources>,
     /// What we say to clients: rebirth requests, STATE.
     pub hub: Arc<Hub>,
 }
@@ -31,7 +28,6 @@ impl Foreign {
             mappings: Arc::new(mappings),
             dictionaries: Arc::default(),
             sparkplug: Arc::new(Host::new(settings)),
-            sources: Arc::default(),
             hub: Arc::default(),
         }
     }
@@ -42,7 +38,6 @@ impl Foreign {
             mappings: Arc::new(mappings),
             dictionaries: Arc::clone(&self.dictionaries),
             sparkplug: Arc::clone(&self.sparkplug),
-            sources: Arc::clone(&self.sources),
             hub: Arc::clone(&self.hub),
         }
     }

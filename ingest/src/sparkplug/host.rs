@@ -7,7 +7,8 @@
 //! - nodes, waiting requests and spans that nobody fetched are bounded;
 //! - a node beyond the bound is heard without memory: its values that name and type themselves are taken.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeMap, BTreeSet};
+use std::ops::Bound;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
@@ -45,7 +46,8 @@ pub(super) struct Entry {
 /// Every edge node that was heard, by door, pilot, group and edge node.
 pub struct Host {
     settings: Settings,
-    entries: RwLock<HashMap<Box<str>, Arc<Entry>>>,
+    /// By group, edge node, pilot and door, in this order: a kept message does not say which door it came by.
+    entries: RwLock<BTreeMap<Box<str>, Arc<Entry>>>,
     agenda: Mutex<Agenda>,
     /// Nodes whose births define what messages before them may have needed.
     births: Mutex<BTreeSet<(PilotId, String)>>,
@@ -178,9 +180,13 @@ impl Host {
             Topic::Command => return Ok(aside("NCMD", None, None, 0)),
         };
         let opened = opened(&received, &from)?;
-        let key = key(&received, &from, arena);
+        let of_node = joined(&[from.group, "/", from.edge, "/", received.pilot.as_str(), "/"], arena);
         let heard = self.heard(from, &opened, received.received_at, 0);
-        let known = self.entries.read().unwrap_or_else(PoisonError::into_inner).get(key).map(Arc::clone);
+        let known = {
+            let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
+            let mut behind = entries.range::<str, _>((Bound::Included(&*of_node), Bound::Unbounded));
+            behind.next().filter(|(key, _)| key.starts_with(&*of_node)).map(|(_, entry)| Arc::clone(entry))
+        };
         Ok(match known {
             Some(entry) => entry.node().again(heard, arena),
             None => Node::new().again(heard, arena),

@@ -31,7 +31,7 @@ pub use self::status::{Clock, Deviation, DeviceState, DeviceStatus, NodeState, N
 pub struct Settings {
     /// The Sparkplug host id, unique in the installation.
     pub host_id: String,
-    /// How long a missing `seq` is waited for before a rebirth is asked for, in ms; 0 = not at all.
+    /// How long a missing `seq` is waited for before it is lost and a rebirth is asked for, in ms; 0 where nothing overtakes.
     pub reorder_timeout_ms: i64,
     /// Rebirth requests per second over all edge nodes.
     pub rebirths_per_s: u32,
@@ -39,9 +39,6 @@ pub struct Settings {
     pub probe_timeout_ms: i64,
     /// Reasons for which no rebirth is asked for.
     pub no_rebirth_for: Vec<RebirthReason>,
-    /// What is taken off the front of metric names, of births and data alike: some clients put a class there in births only,
-    /// such as `DATA/`.
-    pub strip_prefixes: Vec<String>,
 }
 
 impl Default for Settings {
@@ -52,7 +49,6 @@ impl Default for Settings {
             rebirths_per_s: 50,
             probe_timeout_ms: 10_000,
             no_rebirth_for: Vec::new(),
-            strip_prefixes: Vec::new(),
         }
     }
 }

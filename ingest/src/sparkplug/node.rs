@@ -192,7 +192,7 @@ impl Node {
             self.deviations.count(Deviation::RetainedBirth);
             if self.births.scope(device).is_none() {
                 let at = time(payload.timestamp);
-                self.births.define(device, &readings::stated(payload, heard.settings), (at, at, 0));
+                self.births.define(device, &readings::stated(payload), (at, at, 0));
             }
         }
         let n_ignored = u32::try_from(payload.metrics.len()).unwrap_or(u32::MAX);
@@ -201,7 +201,7 @@ impl Node {
 
     /// A message that was kept, once more: by what the births in force define, if it is not older than they are.
     pub(super) fn again<'a>(&self, heard: Heard<'_>, arena: &'a Bump) -> Message<'a> {
-        let Heard { from, opened, settings, .. } = heard;
+        let Heard { from, opened, .. } = heard;
         if matches!(from.kind, Kind::NodeDeath | Kind::DeviceDeath) {
             let at = time(opened.payload.timestamp);
             return aside(from.kind.as_str(), Some(readings::source(&from, arena)), at, 0);
@@ -209,7 +209,7 @@ impl Node {
         let since = self.births.scope(from.device).and_then(|scope| scope.since);
         let holds = since.zip(time(opened.payload.timestamp)).is_some_and(|(since, at)| at >= since);
         let aliases = if holds { Aliases::Known } else { Aliases::InDoubt };
-        let reader = Reader { from, payload: &opened.payload, births: &self.births, aliases, settings, arena };
+        let reader = Reader { from, payload: &opened.payload, births: &self.births, aliases, arena };
         reader.read(&mut Notes::default())
     }
 
@@ -233,7 +233,7 @@ impl Node {
     ) -> Message<'a> {
         let Heard { from, opened, settings, .. } = heard;
         let mut notes = Notes::default();
-        let reader = Reader { from, payload: &opened.payload, births: &self.births, aliases, settings, arena };
+        let reader = Reader { from, payload: &opened.payload, births: &self.births, aliases, arena };
         let message = reader.read(&mut notes);
         self.deviations.add(&notes.deviations);
         let unknown_alias = notes.deviations.has(Deviation::UnknownAlias);
@@ -293,7 +293,7 @@ impl Node {
             }
             device.early = None;
         }
-        let defined = self.births.define(None, &readings::stated(payload, settings), (at, at, position));
+        let defined = self.births.define(None, &readings::stated(payload), (at, at, position));
         self.born = Some(Born { at, heard_at: received_at, bd_seq });
         (self.state, self.since, self.probe) = (NodeState::Online, Some(received_at), None);
         self.asking.answered();
@@ -502,7 +502,7 @@ impl Node {
         }
         self.devices.insert(Arc::from(name), device);
         let run = self.born.as_ref().and_then(|born| born.at).filter(|_| self.state == NodeState::Online);
-        let defined = self.births.define(Some(name), &readings::stated(payload, settings), (at, run, position));
+        let defined = self.births.define(Some(name), &readings::stated(payload), (at, run, position));
         self.defined(defined, (received_at, jitter, settings), effects);
     }
 

@@ -14,9 +14,9 @@ use model::{Quality, Reason, UnixMillis};
 use super::births::{Births, Definition, Scope, Stated};
 use super::payload::{Metric, Payload};
 use super::status::{Deviation, Deviations};
+use super::time;
 use super::topic::From;
 use super::value::{self, Typed};
-use super::{Settings, time};
 use crate::decode::{Decoded, Message, Origin, Refused, shown};
 
 /// Whether the aliases in force are those the sender meant.
@@ -40,7 +40,6 @@ pub(super) struct Reader<'r, 'a> {
     pub(super) payload: &'r Payload,
     pub(super) births: &'r Births,
     pub(super) aliases: Aliases,
-    pub(super) settings: &'r Settings,
     pub(super) arena: &'a Bump,
 }
 
@@ -59,19 +58,13 @@ pub(super) fn is_control(name: &str) -> bool {
 /// The count of a node's connections.
 pub(super) const BD_SEQ: &str = "bdSeq";
 
-/// A name without the class that some senders put in front of it in births only.
-pub(super) fn stripped<'n>(name: &'n str, settings: &Settings) -> &'n str {
-    let shorter = settings.strip_prefixes.iter().find_map(|prefix| name.strip_prefix(&**prefix));
-    shorter.filter(|shorter| !shorter.is_empty()).unwrap_or(name)
-}
-
 /// What a birth says of its metrics; one without a readable name defines nothing.
-pub(super) fn stated<'p>(payload: &'p Payload, settings: &Settings) -> Vec<Stated<'p>> {
+pub(super) fn stated(payload: &Payload) -> Vec<Stated<'_>> {
     let named = payload.metrics.iter().filter_map(|metric| {
         let name = std::str::from_utf8(metric.name.as_deref()?).ok().filter(|name| !name.is_empty())?;
         let (alias, datatype) = (metric.alias, metric.datatype.unwrap_or(0));
         let unit = value::unit(metric.properties.as_deref());
-        Some(Stated { name: stripped(name, settings), alias, datatype, unit })
+        Some(Stated { name, alias, datatype, unit })
     });
     named.collect()
 }
@@ -180,7 +173,6 @@ impl<'a> Reader<'_, 'a> {
                 let detail = format!("a metric of {}: the name is not UTF-8; send names in UTF-8", shown(words.asset));
                 return Err((Reason::BadUtf8, detail));
             };
-            let name = stripped(name, self.settings);
             let is_data = self.from.kind.is_data();
             let definition = if is_data { words.scope.and_then(|scope| scope.of_name(name)) } else { None };
             if is_data && words.scope.is_some() && definition.is_none() {

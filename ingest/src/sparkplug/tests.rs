@@ -7,7 +7,7 @@ mod storm;
 mod tolerance;
 mod traps;
 
-use std::sync::{Arc, LazyLock};
+use std::sync::Arc;
 
 use bumpalo::Bump;
 use model::{PilotId, Quality, Reason, UnixMillis, Value};
@@ -28,10 +28,8 @@ struct Plant {
     now: i64,
     door: Arc<str>,
     pilot: PilotId,
+    mappings: Mappings,
 }
-
-/// Nothing is adjusted.
-static MAPPINGS: LazyLock<Mappings> = LazyLock::new(Mappings::default);
 
 /// What came out of one message: (asset, name, time, value), or the reason of a refusal.
 type Row = Result<(String, String, Option<i64>, Option<Value>), Reason>;
@@ -42,12 +40,13 @@ impl Plant {
     }
 
     fn with(settings: Settings) -> Plant {
-        Plant { host: Host::new(settings), now: T0, door: "listener".into(), pilot: PilotId::parse("p-1").unwrap() }
+        let (host, pilot) = (Host::new(settings), PilotId::parse("p-1").unwrap());
+        Plant { host, now: T0, door: "listener".into(), pilot, mappings: Mappings::default() }
     }
 
     fn received<'a>(&'a self, topic: &'a str, payload: &'a [u8]) -> Received<'a> {
         let (door, pilot, received_at) = (&self.door, &self.pilot, UnixMillis(self.now));
-        Received { door, pilot, topic, payload, received_at, retained: false, mappings: &MAPPINGS }
+        Received { door, pilot, topic, payload, received_at, retained: false, mappings: &self.mappings }
     }
 
     /// A live message.
@@ -306,6 +305,15 @@ fn what_was_refused_for_want_of_a_birth_is_read_once_the_birth_is_there() {
     // Older than the birth: another run may have meant something else.
     assert_eq!(plant.again(DDATA, &ddata(T0 - 1, 2)), [Err(Reason::UnknownAlias)]);
     assert_eq!(plant.host.nodes(), before, "a message that is read again moves nothing");
+}
+
+#[test]
+fn a_kept_message_is_read_by_the_births_of_whatever_door_its_node_is_behind() {
+    let plant = Plant { door: "broker".into(), ..Plant::new() };
+    plant.send(NBIRTH, &nbirth(T0, 0, 0));
+    plant.send(DBIRTH, &dbirth(T0 + 4, 1));
+    let kept = Plant { door: "listener".into(), ..plant };
+    assert_eq!(kept.again(DDATA, &ddata(T0 + 5, 2)), [value("g/e/d", "Count", T0 + 7, 2.0)]);
 }
 
 #[test]

@@ -89,8 +89,9 @@ fn a_death_of_another_connection_is_a_question_not_an_end() {
 
 #[test]
 fn classes_in_front_of_names_are_stripped_in_births_and_data_alike() {
-    let strip_prefixes = vec!["DATA/".to_owned(), "ATTR/".to_owned()];
-    let plant = Plant::with(Settings { strip_prefixes, ..Settings::default() });
+    let text = "[[sparkplug]]\nnodes = [\"g/*\"]\nstrip = '^(DATA|ATTR)/'\n";
+    let mappings = Mappings::load(vec![("m.toml".to_owned(), text.to_owned())]).unwrap();
+    let plant = Plant { mappings, ..Plant::new() };
     let birth = payload(T0, 0, vec![bd_seq(0), named("DATA/Total", DOUBLE, Wire::Double(1.0))]);
     assert_eq!(plant.send(NBIRTH, &birth), [value("g/e", "Total", T0, 1.0)]);
     let data = Metric { datatype: None, ..named("Total", DOUBLE, Wire::Long(2)) };
