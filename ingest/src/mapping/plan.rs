@@ -574,6 +574,9 @@ impl Compiler<'_> {
     fn order(&mut self, raw: &RawRule, scope: &Scope) -> Option<OrderPlan> {
         let order = self.needed("order", raw.order.as_ref(), &raw.name, scope);
         let event = self.needed("event", raw.event.as_ref(), &raw.name, scope);
+        if raw.time.is_none() {
+            self.missing("time", &raw.name);
+        }
         let plan = OrderPlan {
             order: order?,
             event: event?,
@@ -582,7 +585,7 @@ impl Compiler<'_> {
             quantity: self.paths(raw.quantity.as_ref(), scope)?,
             good: self.paths(raw.good.as_ref(), scope)?,
             defective: self.paths(raw.defective.as_ref(), scope)?,
-            time: self.times(raw.time.as_ref(), scope)?,
+            time: self.sent_times(raw.time.as_ref(), scope)?,
         };
         let literal = raw.event.as_ref().filter(|event| !event.get_ref().contains('{'));
         for word in literal.into_iter().chain(raw.map.iter().flat_map(|map| map.values())) {
@@ -603,10 +606,21 @@ impl Compiler<'_> {
             asset: self.needed("asset", raw.asset.as_ref(), &raw.name, scope)?,
             product: self.optional(raw.product.as_ref(), scope)?,
             start: self.times(raw.start.as_ref(), scope)?,
-            end: self.times(raw.end.as_ref(), scope)?,
+            end: self.sent_times(raw.end.as_ref(), scope)?,
             total: self.paths(raw.total.as_ref(), scope)?,
             defective: self.paths(raw.defective.as_ref(), scope)?,
         })
+    }
+
+    /// Times of an order event or an interval, for which the time of receipt never stands in.
+    fn sent_times(&mut self, raw: Option<&Spanned<Vec<RawTime>>>, scope: &Scope) -> Option<Vec<Candidate>> {
+        let times = self.times(raw, scope)?;
+        if let Some(raw) = raw.filter(|raw| raw.get_ref().iter().any(|time| matches!(time, RawTime::Receive))) {
+            let message = "an order event or an interval needs a time that was sent; take \"receive\" out";
+            self.mistake(&raw.span(), message);
+            return None;
+        }
+        Some(times)
     }
 
     fn times(&mut self, raw: Option<&Spanned<Vec<RawTime>>>, scope: &Scope) -> Option<Vec<Candidate>> {

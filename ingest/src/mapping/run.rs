@@ -544,9 +544,16 @@ impl<'a> Run<'_, 'a> {
             })
             .map(|path| &*path.text)
             .collect();
+        let or_receipt = match self.rule.output {
+            Output::Reading(_) => ", or \"receive\" if the time of receipt is right",
+            Output::Order(_)
+            | Output::Interval(_)
+            | Output::Liveness { .. }
+            | Output::Refuse { .. }
+            | Output::Teach { .. } => "",
+        };
         let detail = format!(
-            "{} has no time: {} gives none in the formats of the rule; add its format to `time`, or \"receive\" if the time of \
-             receipt is right",
+            "{} has no time: {} gives none in the formats of the rule; add its format to `time`{or_receipt}",
             shown(what),
             paths.join(", ")
         );
@@ -563,10 +570,9 @@ impl<'a> Run<'_, 'a> {
     }
 
     fn order(&mut self, plan: &'a OrderPlan) -> Result<DecodedOrder<'a>, Refused> {
-        let time = self.time_of(&plan.time);
-        let at = time.at();
+        let at = self.time_of(&plan.time).at();
         let order = self.text(&plan.order).map_err(|miss| self.missed(miss, "`order`", at))?;
-        if time == Timed::Missing {
+        if at.is_none() {
             return Err(self.no_time(&plan.time, order));
         }
         let sent = self.text(&plan.event).map_err(|miss| self.missed(miss, "`event`", at))?;
@@ -581,7 +587,7 @@ impl<'a> Run<'_, 'a> {
             order: Cow::Borrowed(order),
             product: product.map(Cow::Borrowed),
             event,
-            at: at.or(Some(self.scene.received.received_at).filter(|_| time == Timed::Receipt)),
+            at,
             quantity: self.pieces(&plan.quantity, "quantity", at)?,
             good: self.pieces(&plan.good, "good", at)?,
             defective: self.pieces(&plan.defective, "defective", at)?,

@@ -252,6 +252,11 @@ fn orders_and_intervals_come_out() {
         r#"{"id":"7","status":3,"t":1719931704927}"#,
         &["bad_field: own.toml: r: event `3` is none of released, started, completed, cancelled; name it in `map`"],
     );
+    check(
+        order,
+        r#"{"id":"7","status":1}"#,
+        &["no_time: own.toml: r: `7` has no time: $.t gives none in the formats of the rule; add its format to `time`"],
+    );
     let interval = "target = \"interval\"\nasset = \"{a}\"\nproduct = \"{$.p}\"\nstart = [{ path = \"$.s\", format = \"unix_ms\" }]\n\
                     end = [{ path = \"$.e\", format = \"unix_ms\" }]\ntotal = \"$.n\"\ndefective = \"$.bad\"";
     let payload = r#"{"p":"bolt","s":1719931604927,"e":1719931704927,"n":100,"bad":5}"#;
