@@ -28,15 +28,16 @@ mod tests {
     use std::collections::BTreeSet;
 
     use super::FILES;
+    use crate::mapping::compile::compile;
     use crate::mapping::topic::Topic;
     use crate::mapping::{Mappings, plan, run};
 
     fn compiled() -> Vec<plan::Compiled> {
-        let compile = |(file, text): &(&str, &str)| match plan::compile(file, text, &BTreeSet::new()) {
+        let of_file = |(file, text): &(&str, &str)| match compile(file, text, &BTreeSet::new()) {
             Ok(compiled) => compiled,
             Err(mistakes) => panic!("{mistakes:#?}"),
         };
-        FILES.iter().map(compile).collect()
+        FILES.iter().map(of_file).collect()
     }
 
     #[test]

@@ -9,6 +9,7 @@
 //! - the rules of a person go first: where one of them takes a message, no built-in rule is tried.
 
 mod builtin;
+mod compile;
 mod csv;
 mod dictionary;
 mod file;
@@ -83,7 +84,7 @@ fn builtin_files() -> &'static (Arc<Vec<Compiled>>, Vec<Mistake>) {
     FILES.get_or_init(|| {
         let (mut files, mut mistakes) = (Vec::new(), Vec::new());
         for (file, text) in builtin::FILES {
-            match plan::compile(file, text, &BTreeSet::new()) {
+            match compile::compile(file, text, &BTreeSet::new()) {
                 Ok(compiled) => files.push(compiled),
                 Err(found) => mistakes.extend(found),
             }
@@ -108,7 +109,7 @@ impl Mappings {
         let known: BTreeSet<String> = builtin.iter().flat_map(|file| file.dictionaries.iter().cloned()).collect();
         let (mut own, mut mistakes) = (Vec::new(), Vec::new());
         for (file, text) in files {
-            match plan::compile(&file, &text, &known) {
+            match compile::compile(&file, &text, &known) {
                 Ok(compiled) => own.push(compiled),
                 Err(found) => mistakes.extend(found),
             }
