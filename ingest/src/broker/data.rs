@@ -8,8 +8,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::client::{self, Connection, Delivered, Granted, Opening, Retained, Session, Signal};
 use super::filters::{self, SPARKPLUG};
 use super::intake::{Intake, session_number};
-use super::{Shared, Sparkplug, backoff};
-use crate::commit::DoorState;
+use super::{End, Shared, Sparkplug, backoff};
 use crate::index::Index;
 
 /// Name of this connection in the status.
@@ -21,12 +20,6 @@ const FILTERS_AT_ONCE: usize = 50;
 /// Ids of exactly-once messages whose PUBREL comes over a later connection. One is learned per connection, and a broker that
 /// is told QoS 1 sends none.
 const RELEASES_MAX: usize = 1_000;
-
-/// How a connection ended.
-enum End {
-    Lost(String),
-    Stopped,
-}
 
 /// What outlives a connection.
 struct Data {
@@ -153,9 +146,7 @@ impl Data {
                         index = now;
                         self.subscribe(&connection.client);
                     }
-                    let is_open = shared.committer.state() == DoorState::Open;
-                    if is_open && intake.is_overdue(shared.config.pace.watchdog) {
-                        shared.status.count_watchdog();
+                    if shared.is_overdue(intake) {
                         return End::Lost("a message stayed unacknowledged; asking for it again".to_owned());
                     }
                 }

@@ -15,8 +15,7 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::client::{self, Connection, Delivered, Opening, Retained, Session, Signal};
 use super::filters::{self, SPARKPLUG};
 use super::intake::{Intake, session_number};
-use super::{Shared, Sparkplug, backoff};
-use crate::commit::DoorState;
+use super::{End, Shared, Sparkplug, backoff};
 use crate::index::Index;
 use crate::sparkplug::Command;
 
@@ -25,12 +24,6 @@ const HOST: &str = "sparkplug";
 
 /// Below it every host application says whether it is there.
 const STATE: &str = "spBv1.0/STATE/";
-
-/// How a connection ended.
-enum End {
-    Lost(String),
-    Stopped,
-}
 
 /// What outlives a connection.
 struct Host {
@@ -155,9 +148,7 @@ impl Host {
                     }
                 }
                 _ = ticks.tick() => {
-                    let is_open = shared.committer.state() == DoorState::Open;
-                    if is_open && intake.is_overdue(shared.config.pace.watchdog) {
-                        shared.status.count_watchdog();
+                    if shared.is_overdue(intake) {
                         return End::Lost("a message stayed unacknowledged; asking for it again".to_owned());
                     }
                 }

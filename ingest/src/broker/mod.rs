@@ -28,10 +28,11 @@ use tokio::sync::watch;
 use tokio::task::JoinHandle;
 
 use self::client::Place;
+use self::intake::Intake;
 use self::relay::Relay;
 pub use self::relay::RelayError;
 pub use self::status::{Status, Trouble};
-use crate::commit::CommitterHandle;
+use crate::commit::{CommitterHandle, DoorState};
 use crate::index::CurrentIndex;
 use crate::publisher::MqttVersion;
 
@@ -145,6 +146,12 @@ impl BrokerConfig {
     }
 }
 
+/// How a connection ended.
+enum End {
+    Lost(String),
+    Stopped,
+}
+
 /// What the connections to one broker share.
 struct Shared {
     config: BrokerConfig,
@@ -167,6 +174,16 @@ impl Shared {
 
     fn is_stopping(&self) -> bool {
         *self.stop.borrow()
+    }
+
+    /// Whether a message waits too long for its acknowledgement although the committer takes messages; counted if it does.
+    fn is_overdue(&self, intake: &Intake) -> bool {
+        let is_open = self.committer.state() == DoorState::Open;
+        let is_overdue = is_open && intake.is_overdue(self.config.pace.watchdog);
+        if is_overdue {
+            self.status.count_watchdog();
+        }
+        is_overdue
     }
 }
 
