@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
+use ::ingest::sparkplug::Settings;
 use model::registry::Mistake;
 use serde::Deserialize;
 
@@ -20,6 +21,31 @@ struct ConfigFile {
     http: Option<SocketAddr>,
     #[serde(default)]
     door: DoorFile,
+    #[serde(default)]
+    sparkplug: SparkplugFile,
+}
+
+/// `[sparkplug]`.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct SparkplugFile {
+    /// Our id as a host application; edge nodes name it as their primary host.
+    host_id: Option<String>,
+    /// How long a missing `seq` is waited for, in ms.
+    reorder_timeout_ms: Option<u32>,
+    rebirths_per_s: Option<u32>,
+}
+
+impl SparkplugFile {
+    fn settings(self) -> Settings {
+        let usual = Settings::default();
+        Settings {
+            host_id: self.host_id.unwrap_or(usual.host_id),
+            reorder_timeout_ms: self.reorder_timeout_ms.map_or(usual.reorder_timeout_ms, i64::from),
+            rebirths_per_s: self.rebirths_per_s.map_or(usual.rebirths_per_s, |rate| rate.max(1)),
+            ..usual
+        }
+    }
 }
 
 #[derive(Debug, Default, Deserialize)]
@@ -68,6 +94,7 @@ pub(crate) struct Config {
     /// The part of the pilots that this process takes; none = all.
     pub(crate) shard: Option<Shard>,
     pub(crate) wants_listener: bool,
+    pub(crate) sparkplug: Settings,
 }
 
 /// The directory of mapping files.
@@ -113,7 +140,8 @@ impl Config {
         let mqtt = place.mqtt.or(file.door.listener.mqtt);
         let http = place.http.or(file.http);
         let tls = tls(place, file.door.listener.tls)?;
-        let brokers = brokers(place, file.door.broker)?;
+        let sparkplug = file.sparkplug.settings();
+        let brokers = brokers(place, file.door.broker, &sparkplug.host_id)?;
         let origin = |address: Option<SocketAddr>| if address.is_some() { Origin::Person } else { Origin::Default };
         let pilots = place.pilots.clone().or(file.pilots).unwrap_or_else(|| "./pilots".into());
         let mappings = match place.mappings.clone().or(file.mappings) {
@@ -132,20 +160,25 @@ impl Config {
             brokers,
             shard: place.shard,
             wants_listener: true,
+            sparkplug,
         })
     }
 }
 
 /// Those of the file, then those of the flags; each under a name of its own.
-fn brokers(place: &PlaceArgs, files: Vec<BrokerFile>) -> Result<Vec<::ingest::broker::BrokerConfig>, Vec<Mistake>> {
+fn brokers(
+    place: &PlaceArgs,
+    files: Vec<BrokerFile>,
+    host_id: &str,
+) -> Result<Vec<::ingest::broker::BrokerConfig>, Vec<Mistake>> {
     let name = place.config.as_deref().unwrap_or(Path::new("command line")).display().to_string();
     let mistake = |text: String| vec![Mistake { file: name.clone(), line: 0, text }];
     let mut brokers = Vec::new();
     for file in files {
-        brokers.push(ingest::of_file(file, place.shard).map_err(mistake)?);
+        brokers.push(ingest::of_file(file, place.shard, host_id).map_err(mistake)?);
     }
     for url in &place.broker {
-        brokers.push(ingest::of_flag(url, place.shard).map_err(mistake)?);
+        brokers.push(ingest::of_flag(url, place.shard, host_id).map_err(mistake)?);
     }
     let mut names = std::collections::BTreeSet::new();
     for broker in &brokers {
@@ -194,7 +227,7 @@ mod tests {
         let mistakes = parse("c.toml", "data = \"d\"\nhtpp = \"127.0.0.1:1\"\n").unwrap_err();
         assert_eq!(
             mistakes[0].to_string(),
-            "c.toml:2: unknown field `htpp`, expected one of `data`, `pilots`, `mappings`, `programme`, `http`, `door`"
+            "c.toml:2: unknown field `htpp`, expected one of `data`, `pilots`, `mappings`, `programme`, `http`, `door`, `sparkplug`"
         );
     }
 
@@ -212,5 +245,16 @@ mod tests {
         let place = PlaceArgs { mqtts: Some(([127, 0, 0, 1], 8883).into()), ..PlaceArgs::default() };
         let mistakes = Config::load(&place).unwrap_err();
         assert!(mistakes[0].text.contains("[door.listener.tls]"), "{}", mistakes[0]);
+    }
+
+    #[test]
+    fn the_sparkplug_host_is_configured_once_for_every_door() {
+        let text = "[[door.broker]]\nname = \"a\"\naddress = \"h:1\"\n[sparkplug]\nhost_id = \"north\"\nreorder_timeout_ms = 0\n";
+        let file = parse("c.toml", text).unwrap();
+        let settings = file.sparkplug.settings();
+        assert_eq!((settings.host_id.as_str(), settings.reorder_timeout_ms), ("north", 0));
+        assert_eq!(settings.rebirths_per_s, Settings::default().rebirths_per_s);
+        let brokers = brokers(&PlaceArgs::default(), file.door.broker, &settings.host_id).unwrap();
+        assert_eq!(brokers[0].host_id, "north");
     }
 }

@@ -94,7 +94,7 @@ impl Shard {
 ///
 /// # Errors
 /// What would be right.
-pub(crate) fn of_flag(url: &str, shard: Option<Shard>) -> Result<BrokerConfig, String> {
+pub(crate) fn of_flag(url: &str, shard: Option<Shard>, host_id: &str) -> Result<BrokerConfig, String> {
     let Some(address) = url.strip_prefix("mqtt://") else {
         return Err(format!(
             "`{url}` is no broker; write mqtt://HOST:PORT, or [[door.broker]] with [door.broker.tls] in the config file for TLS"
@@ -103,7 +103,7 @@ pub(crate) fn of_flag(url: &str, shard: Option<Shard>) -> Result<BrokerConfig, S
     let (host, port) = split(address)?;
     let mut config = BrokerConfig::new(&host, &host, port);
     config.client_id = format!("pilotline-{host}{}", Shard::suffix(shard));
-    config.host_id = format!("pilotline{}", Shard::suffix(shard));
+    config.host_id = format!("{host_id}{}", Shard::suffix(shard));
     Ok(config)
 }
 
@@ -111,7 +111,7 @@ pub(crate) fn of_flag(url: &str, shard: Option<Shard>) -> Result<BrokerConfig, S
 ///
 /// # Errors
 /// What would be right.
-pub(crate) fn of_file(file: BrokerFile, shard: Option<Shard>) -> Result<BrokerConfig, String> {
+pub(crate) fn of_file(file: BrokerFile, shard: Option<Shard>, host_id: &str) -> Result<BrokerConfig, String> {
     let (host, port) = split(&file.address)?;
     let name = &file.name;
     let mut config = BrokerConfig::new(name, &host, port);
@@ -121,7 +121,7 @@ pub(crate) fn of_file(file: BrokerFile, shard: Option<Shard>) -> Result<BrokerCo
         Some(other) => return Err(format!("broker `{name}` has protocol = {other}; it is 5, or 3 for MQTT 3.1.1")),
     };
     config.client_id = file.client_id.unwrap_or_else(|| format!("pilotline-{name}{}", Shard::suffix(shard)));
-    config.host_id = file.host_id.unwrap_or_else(|| format!("pilotline{}", Shard::suffix(shard)));
+    config.host_id = file.host_id.unwrap_or_else(|| format!("{host_id}{}", Shard::suffix(shard)));
     config.login = login(name, file.login, file.secret_file)?;
     if let Some(text) = &file.session_expiry {
         config.session_expiry_s = seconds(text)

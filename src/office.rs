@@ -14,7 +14,6 @@ use ingest::commit::{Committer, CommitterHandle};
 use ingest::foreign::Foreign;
 use ingest::index::{CurrentIndex, Index};
 use ingest::mapping::Mappings;
-use ingest::sparkplug::Settings;
 use model::registry::{InForce, Mistake, Registry};
 use model::{Programme, UnixMillis};
 use seeds::factors::Factors;
@@ -69,7 +68,7 @@ impl Office {
     pub(crate) fn open(config: &Config, loaded: Loaded) -> anyhow::Result<(Arc<Office>, Threads)> {
         let store = Store::open(&config.data, Access::Owner).context("failed to open the store")?;
         let registry = Arc::new(InForce::new(loaded.registry));
-        let foreign = Arc::new(Foreign::new(loaded.mappings, Settings::default()));
+        let foreign = Arc::new(Foreign::new(loaded.mappings, config.sparkplug.clone()));
         for message in store.learned().context("failed to read what dictionaries have learned")? {
             foreign.mappings.learn(&message.pilot, &message.topic, &message.payload, &foreign.dictionaries);
         }
