@@ -184,8 +184,8 @@ impl Host {
         let heard = self.heard(from, &opened, received.received_at, 0);
         let known = {
             let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-            let mut behind = entries.range::<str, _>((Bound::Included(&*of_node), Bound::Unbounded));
-            behind.next().filter(|(key, _)| key.starts_with(&*of_node)).map(|(_, entry)| Arc::clone(entry))
+            let mut behind = entries.range::<str, _>((Bound::Included(of_node), Bound::Unbounded));
+            behind.next().filter(|(key, _)| key.starts_with(of_node)).map(|(_, entry)| Arc::clone(entry))
         };
         Ok(match known {
             Some(entry) => entry.node().again(heard, arena),
