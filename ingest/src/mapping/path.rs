@@ -413,7 +413,10 @@ impl Expression {
                 }
                 forge.dictionaries.look_up(forge.pilot, dictionary, key, arena).ok_or_else(|| {
                     let id = crate::decode::shown(&key.replace(super::dictionary::SEPARATOR, "/"));
-                    Miss::UnknownId(format!("dictionary `{dictionary}` does not know {id}; it is taken when a message on the dictionary's topics names it"))
+                    Miss::UnknownId(format!(
+                        "dictionary `{dictionary}` does not know {id}; once a message on the dictionary's topics names it, \
+                         `pilotline rejected --replay` takes this one"
+                    ))
                 })
             }
         }
