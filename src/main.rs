@@ -11,6 +11,7 @@ mod control;
 mod demo;
 mod explain;
 mod files;
+mod gateways;
 mod health;
 mod ingest;
 mod log;

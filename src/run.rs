@@ -78,6 +78,8 @@ impl Server {
                 .collect(),
         };
         health::watch(&mut site, &office.committer, doors, &config.data);
+        let index = Arc::clone(&office.index);
+        site.heard = Arc::new(move || crate::gateways::heard(&index));
         furnish(&mut site);
         let control = control::listen(&config.data, Arc::clone(&office))?;
         let adopting = Arc::clone(&office);

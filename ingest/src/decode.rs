@@ -51,6 +51,8 @@ pub struct Origin<'a> {
     pub teaches: bool,
     /// Values that the sender marked as not to be kept, or that are no measurements.
     pub n_ignored: u32,
+    /// What a liveness message says of its sender.
+    pub alive: Option<bool>,
 }
 
 /// One named value out of a payload, not yet matched to a series. The names are not checked yet.

@@ -1,10 +1,11 @@
 //! What takes messages that are not Pilotline v1: the compiled mappings, what dictionaries have learned, and the Sparkplug
-//! host. It outlives a reload of the registry, because edge nodes and dictionaries do.
+//! host; and who was heard. It outlives a reload of the registry, because edge nodes, dictionaries and senders do.
 
 use std::sync::Arc;
 
 use crate::hub::Hub;
 use crate::mapping::{Dictionaries, Mappings};
+use crate::sources::Sources;
 use crate::sparkplug::{self, Host};
 
 /// See the module's comment.
@@ -14,6 +15,8 @@ pub struct Foreign {
     pub sparkplug: Arc<Host>,
     /// What we say to clients: rebirth requests, STATE.
     pub hub: Arc<Hub>,
+    /// Who sends.
+    pub sources: Arc<Sources>,
 }
 
 impl Foreign {
@@ -29,6 +32,7 @@ impl Foreign {
             dictionaries: Arc::default(),
             sparkplug: Arc::new(Host::new(settings)),
             hub: Arc::default(),
+            sources: Arc::default(),
         }
     }
 
@@ -39,6 +43,7 @@ impl Foreign {
             dictionaries: Arc::clone(&self.dictionaries),
             sparkplug: Arc::clone(&self.sparkplug),
             hub: Arc::clone(&self.hub),
+            sources: Arc::clone(&self.sources),
         }
     }
 }

@@ -23,6 +23,7 @@ pub mod normalize;
 pub mod observation;
 pub mod publisher;
 pub mod replay;
+pub mod sources;
 pub mod sparkplug;
 
 pub use observation::{Identity, Observation};

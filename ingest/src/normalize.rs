@@ -25,7 +25,7 @@ use crate::sparkplug;
 use crate::{Identity, Observation};
 
 /// What every topic of Pilotline v1 begins with.
-const TOPIC_PREFIX: &str = "pilotline/v1/";
+pub(crate) const TOPIC_PREFIX: &str = "pilotline/v1/";
 /// What every topic of Pilotline, of any version, begins with.
 const OWN_PREFIX: &str = "pilotline/";
 /// What every topic of Sparkplug B 3.0 begins with.
@@ -66,6 +66,8 @@ pub struct Accepted {
     pub ignored: u32,
     /// Its bytes teach a dictionary and have to outlive a restart.
     pub teaches: bool,
+    /// What a liveness message says of its sender.
+    pub alive: Option<bool>,
 }
 
 /// A rejected message; the first refusal is the reason it is counted under.
@@ -83,9 +85,8 @@ pub fn normalize(observation: &Observation, identity: &Identity, index: &Index) 
         Ok(opened) => opened,
         Err(rejected) => return Outcome::Rejected(rejected),
     };
-    let (teaches, ignored) = (opened.message.origin.teaches, opened.message.origin.n_ignored);
-    let carries_state = opened.message.origin.carries_state;
-    let mut accepted = Accepted { is_timed: opened.is_timed(), teaches, ignored, ..Accepted::default() };
+    let decode::Origin { teaches, carries_state, alive, n_ignored: ignored, .. } = opened.message.origin;
+    let mut accepted = Accepted { is_timed: opened.is_timed(), teaches, ignored, alive, ..Accepted::default() };
     accepted.readings.reserve_exact(opened.message.readings.len());
     let (pilot, sequence) = (opened.address.pilot.pilot().id.clone(), opened.sequence());
     opened.judge_each(|part, judged| accepted.take(&pilot, part, judged));

@@ -11,6 +11,7 @@
 
 pub mod access;
 mod api;
+pub mod gateways;
 mod metrics;
 mod number;
 pub mod pages;
@@ -122,6 +123,8 @@ pub struct Site {
     pub truth: Option<Arc<BTreeMap<PilotId, Truth>>>,
     pub health: Arc<dyn Fn() -> Health + Send + Sync>,
     pub ops: Arc<dyn Fn() -> OpsSnapshot + Send + Sync>,
+    /// Who sends, since the start of the process.
+    pub heard: Arc<dyn Fn() -> gateways::Heard + Send + Sync>,
     /// The demo's load of history.
     pub progress: Option<Arc<Progress>>,
     /// Version control id of the build; empty if unknown.
@@ -152,6 +155,7 @@ impl Site {
             truth: None,
             health: Arc::new(Health::default),
             ops: Arc::new(OpsSnapshot::default),
+            heard: Arc::new(gateways::Heard::default),
             progress: None,
             commit: "",
             state: SiteState::default(),

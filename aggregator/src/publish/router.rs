@@ -17,7 +17,7 @@ use super::access::{self, Gate, Viewer};
 use super::pages::{self, Lang};
 use super::problem::Problem;
 use super::query::Params;
-use super::{Site, api, metrics, snapshot};
+use super::{Site, api, gateways, metrics, snapshot};
 
 /// What a request passes on to its handler.
 #[derive(Clone)]
@@ -33,6 +33,7 @@ pub fn router(site: Arc<Site>, gate: Gate) -> Router {
         .merge(api::routes())
         .route("/", get(programme_page))
         .route("/pilots/{pilot}", get(pilot_page))
+        .route("/gateways", get(gateways_page))
         .route("/readyz", get(api::readyz))
         .route("/metrics/pilots", get(metrics::pilots))
         .fallback(async || not_found())
@@ -49,8 +50,8 @@ pub fn router(site: Arc<Site>, gate: Gate) -> Router {
 }
 
 fn not_found() -> Response {
-    let detail = "there is nothing here; the pages are / and /pilots/ID, the API is /api/v1/{status, pilots, readings, \
-                  rollups, figures, orders, rejections, conflicts}";
+    let detail = "there is nothing here; the pages are /, /pilots/ID and /gateways, the API is /api/v1/{status, pilots, \
+                  readings, rollups, figures, orders, rejections, conflicts, gateways}";
     Problem::new(StatusCode::NOT_FOUND, detail).into_response()
 }
 
@@ -180,9 +181,31 @@ async fn pilot_page(
     }
 }
 
+async fn gateways_page(
+    State(served): State<Served>,
+    Extension(viewer): Extension<Viewer>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    let asked = asked(&uri, &headers, &["lang", "pilot"]).and_then(|asked| {
+        let pilot = Params::read(&uri, &["lang", "pilot"])?.pilot()?;
+        Ok((asked.lang, pilot))
+    });
+    let (lang, pilot) = match asked {
+        Ok(asked) => asked,
+        Err(problem) => return problem_page(&uri, &headers, &problem),
+    };
+    let read = move |site: &Site| gateways::read(site, &viewer, pilot.as_ref(), clock::now());
+    let found = blocking(&served.site, read).await;
+    match found.and_then(|view| view.ok_or_else(|| Problem::not_found("pilot", api::NO_PILOT))) {
+        Ok(view) => html(pages::gateways_page(&view, lang), StatusCode::OK, lang),
+        Err(problem) => problem_page(&uri, &headers, &problem),
+    }
+}
+
 fn problem_page(uri: &Uri, headers: &HeaderMap, problem: &Problem) -> Response {
     let accepted = headers.get(header::ACCEPT_LANGUAGE).and_then(|value| value.to_str().ok());
-    let asked = Params::read(uri, &["lang", "period", "scope"]).ok();
+    let asked = Params::read(uri, &["lang", "period", "scope", "pilot"]).ok();
     let asked = asked.as_ref().and_then(|params| params.get("lang"));
     let lang = Lang::choose(asked, accepted).unwrap_or(Lang::En);
     html(pages::problem_page(lang, problem.status().as_u16(), problem.detail()), problem.status(), lang)

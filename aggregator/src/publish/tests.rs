@@ -1,5 +1,7 @@
 //! The site as its callers see it: requests in, whole answers out, over a store on disk.
 
+mod gateways;
+
 use std::path::PathBuf;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};

@@ -107,6 +107,7 @@ impl Intake {
         let delivery = if qos == 0 { Delivery::AtMostOnce } else { Delivery::AtLeastOnce { packet_id, dup } };
         let identity = Identity::Anonymous;
         let outcome = normalize(&self.observation, &identity, index);
+        index.foreign().sources.heard(&self.observation, &identity, &outcome);
         self.items.push(Item::Publish(Box::new(Prepared::new(&self.observation, &identity, delivery, outcome))));
         self.observation.payload = Bytes::new();
         self.bytes += bytes;

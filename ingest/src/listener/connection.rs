@@ -28,8 +28,10 @@ use crate::commit::{
     Client, Delivery, DoorState, Item, Mail, Mailbox, Open, Opened, Prepared, Step, Subscriptions, Verdict, Work,
 };
 use crate::hub;
+use crate::index::Index;
 use crate::normalize::{Outcome, Rejected, normalize};
 use crate::observation::LISTENER;
+use crate::sources::Connected;
 use crate::{Identity, Observation};
 
 /// How long a client has for its CONNECT.
@@ -51,6 +53,9 @@ const WAITING_MAX_V5: usize = 2 * RECEIVE_MAXIMUM as usize;
 
 /// Bytes that wait for room in the committer's queue before reading stops: the largest packet, and a read beside it.
 const PENDING_BYTES_MAX: usize = PACKET_BYTES_MAX;
+
+/// Said of who connects and is no MQTT client.
+const NO_CONNECT: &str = "its first bytes are no MQTT CONNECT: TLS on the port without TLS, or another protocol";
 
 /// How long a client may take to read its acknowledgements; then it is as good as gone.
 const WRITE_WITHIN: Duration = Duration::from_secs(30);
@@ -81,7 +86,10 @@ where
     let Ok(Some(admitted)) = timeout(CONNECT_WITHIN, opening).await else { return };
     let will = admitted.hello.will.clone();
     let mut connection = Connection::new(stream, buffer, admitted, Arc::clone(&context));
+    let (sources, number) = (context.sources(), connection.mailbox.connection);
+    sources.connected(number, connection.connected());
     let end = connection.run().await;
+    sources.disconnected(number);
     connection.end(end, will).await;
 }
 
@@ -103,11 +111,12 @@ where
     let hello = match read_connect(stream, buffer).await? {
         Ok(hello) => hello,
         Err(bad) => {
-            let answer = match bad {
-                BadConnect::Version => handshake::WRONG_VERSION.to_vec(),
-                BadConnect::Refused(version, refusal) => handshake::turn_away(version, refusal),
-                BadConnect::Fault(_) => Vec::new(),
+            let (answer, why) = match bad {
+                BadConnect::Version => (handshake::WRONG_VERSION.to_vec(), "it speaks neither MQTT 3.1.1 nor MQTT 5"),
+                BadConnect::Refused(version, refusal) => (handshake::turn_away(version, refusal), refusal.remedy()),
+                BadConnect::Fault(_) => (Vec::new(), NO_CONNECT),
             };
+            context.sources().turned_away("", None, why, model::clock::now());
             last_words(stream, &answer).await;
             return None;
         }
@@ -126,6 +135,8 @@ where
             Some(Admitted { hello, granted, identity, mailbox, subscriptions })
         }
         Err(refusal) => {
+            let login = hello.credentials.as_ref().map(|(name, _)| name.as_str());
+            context.sources().turned_away(&hello.client_id, login, refusal.remedy(), model::clock::now());
             last_words(stream, &handshake::turn_away(hello.dialect.version, refusal)).await;
             None
         }
@@ -139,7 +150,7 @@ where
     loop {
         // A stranger whose first byte is no CONNECT is not read any further.
         if buffer.first().is_some_and(|first| Kind::of(*first) != Ok(Kind::Connect)) {
-            return None;
+            return Some(Err(BadConnect::Fault(Fault::Malformed)));
         }
         match wire::frame(buffer, CONNECT_BYTES_MAX) {
             Frame::Whole { body } => {
@@ -443,12 +454,21 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         self.observation.qos = publish.qos;
         self.observation.dup = dup;
         let outcome = self.outcome(index);
-        self.prepared(delivery, outcome, bytes);
+        self.prepared(delivery, outcome, bytes, index);
         Ok(())
     }
 
+    /// As the page of sources shows it.
+    fn connected(&self) -> Connected {
+        let (login, pilot) = match &self.identity {
+            Identity::Anonymous => (None, None),
+            Identity::Login { name, pilot, .. } => (Some(name.clone()), Some(pilot.clone())),
+        };
+        Connected { client: Arc::clone(&self.client.id), login, pilot, since: model::clock::now() }
+    }
+
     /// What the message in hand comes to. Who says what only a host may say is not authorized, whoever it is.
-    fn outcome(&self, index: &crate::index::Index) -> Outcome {
+    fn outcome(&self, index: &Index) -> Outcome {
         let topic = &self.observation.topic;
         if !hub::is_ours(topic) {
             return normalize(&self.observation, &self.identity, index);
@@ -463,7 +483,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         Outcome::Rejected(Rejected { pilot, refusals: vec![refusal], sequence: None })
     }
 
-    fn prepared(&mut self, delivery: Delivery, outcome: Outcome, bytes: usize) {
+    fn prepared(&mut self, delivery: Delivery, outcome: Outcome, bytes: usize, index: &Index) {
+        index.foreign().sources.heard(&self.observation, &self.identity, &outcome);
         let prepared = Prepared::new(&self.observation, &self.identity, delivery, outcome);
         self.add(Item::Publish(Box::new(prepared)), bytes);
     }
@@ -485,7 +506,8 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             let topic = wire::topic(&self.buffer[start.min(self.buffer.len())..]).unwrap_or_default().to_owned();
             self.observation.topic = topic;
             self.observation.payload = Bytes::new();
-            self.prepared(Delivery::AtMostOnce, Outcome::Rejected(rejected), 0);
+            let index = self.context.index.get();
+            self.prepared(Delivery::AtMostOnce, Outcome::Rejected(rejected), 0, &index);
         }
         End::Fault(Fault::PacketTooLarge)
     }
@@ -595,7 +617,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
         let index = self.context.index.get();
         let outcome = self.outcome(&index);
         let bytes = self.observation.payload.len();
-        self.prepared(Delivery::AtMostOnce, outcome, bytes);
+        self.prepared(Delivery::AtMostOnce, outcome, bytes, &index);
     }
 
     async fn hand_in_all(&mut self) {

@@ -52,6 +52,23 @@ pub(super) enum Refusal {
     Unavailable,
 }
 
+impl Refusal {
+    /// What would let the client in, for who looks why nothing arrives.
+    pub(super) fn remedy(self) -> &'static str {
+        match self {
+            Refusal::BadCredentials => "login or secret is wrong: `pilotline login add` makes a new secret",
+            Refusal::NotAuthorized => {
+                "no login where one is needed, or its session belongs to another login: give the gateway a login \
+                 (`pilotline login add`), or another client id"
+            }
+            Refusal::ClientId => "an empty client id with a session to keep: give the gateway a client id",
+            Refusal::AuthenticationMethod => "enhanced authentication is not offered: use login and secret, or TLS",
+            Refusal::Quota => "the disk is full, or there are too many sessions",
+            Refusal::Unavailable => "the journal takes nothing more: the log says why",
+        }
+    }
+}
+
 /// Why a CONNECT is not one.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 pub(super) enum BadConnect {

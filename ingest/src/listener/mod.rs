@@ -34,6 +34,7 @@ use crate::auth::{Logins, generate_secret};
 use crate::commit::CommitterHandle;
 use crate::hub::Hub;
 use crate::index::CurrentIndex;
+use crate::sources::Sources;
 
 /// Longest packet taken, announced on MQTT 5.
 pub(crate) const PACKET_BYTES_MAX: usize = 2 * 1024 * 1024;
@@ -127,6 +128,11 @@ static CONNECTIONS: AtomicU64 = AtomicU64::new(1);
 impl Context {
     pub(crate) fn next_connection(&self) -> u64 {
         CONNECTIONS.fetch_add(1, Ordering::Relaxed)
+    }
+
+    /// Who was heard.
+    pub(crate) fn sources(&self) -> Arc<Sources> {
+        Arc::clone(&self.index.get().foreign().sources)
     }
 
     /// Keeps our STATE birth, from the moment of serving.

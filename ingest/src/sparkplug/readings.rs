@@ -95,6 +95,7 @@ pub(super) fn aside<'a>(
         rules: vec![Cow::Borrowed(rule)],
         carries_state: true,
         teaches: false,
+        alive: None,
         n_ignored,
     };
     Message { at, sequence: None, readings: Vec::new(), orders: Vec::new(), origin }

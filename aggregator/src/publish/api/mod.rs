@@ -5,6 +5,7 @@
 
 mod conflicts;
 mod figures;
+mod gateways;
 mod orders;
 mod pilots;
 mod readings;
@@ -41,6 +42,7 @@ pub(crate) fn routes() -> Router<Served> {
         .route("/api/v1/readings", get(readings::readings))
         .route("/api/v1/rollups", get(rollups::rollups))
         .route("/api/v1/figures", get(figures::figures))
+        .route("/api/v1/gateways", get(gateways::gateways))
         .route("/api/v1/rejections", get(rejections::rejections))
         .route("/api/v1/orders", get(orders::orders))
         .route("/api/v1/conflicts", get(conflicts::conflicts))

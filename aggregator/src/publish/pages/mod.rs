@@ -1,12 +1,13 @@
 //! The pages: server-rendered HTML with inline SVG, without script, in Chinese and English, for screen and paper.
 //!
-//! [`view`] says what a page needs; [`programme`] and [`pilot`] turn that into markup and nothing else, so that a page can
+//! [`view`] says what a page needs; [`programme`], [`pilot`] and [`gateways`] turn that into markup and nothing else, so that a page can
 //! be looked at without a server (`cargo run --example render_pages`).
 //!
 //! Invariants:
 //! - everything that came from outside is text to `maud`, which escapes it; no attribute holds a style or a script;
 //! - the policy of [`CONTENT_POLICY`] allows the one style sheet, by its hash, and no other origin.
 
+mod gateways;
 mod pilot;
 mod programme;
 mod style;
@@ -23,6 +24,7 @@ use model::programme::Label;
 use model::{Period, UnixMillis};
 use sha2::{Digest, Sha256};
 
+pub use gateways::gateways_page;
 pub use pilot::pilot_page;
 pub use programme::programme_page;
 pub use view::{Loading, PilotView, ProgrammeView};
@@ -49,6 +51,15 @@ struct Frame<'a> {
     loading: Option<Loading>,
     /// None on pages that say only why there is no page.
     as_of: Option<UnixMillis>,
+    note: Note,
+}
+
+/// What the numbers of a page are.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Note {
+    Figures,
+    /// Counts of messages, none of them a figure.
+    Counts,
 }
 
 fn frame(frame: &Frame<'_>, body: &Markup) -> Markup {
@@ -68,7 +79,10 @@ fn frame(frame: &Frame<'_>, body: &Markup) -> Markup {
             body {
                 a class="skip" href="#main" { (lang.of("Skip to content", "跳到正文")) }
                 header class="top" {
-                    a class="brand" href={ "/?lang=" (lang.code()) } { "Pilotline" }
+                    nav class="places" aria-label=(lang.of("Pages", "页面")) {
+                        a class="brand" href={ "/?lang=" (lang.code()) } { "Pilotline" }
+                        a href={ "/gateways?lang=" (lang.code()) } { (lang.of("Gateways", "网关")) }
+                    }
                     nav aria-label=(lang.of("Language", "语言")) {
                         @for (other, name, tag) in [(Lang::En, "English", "en"), (Lang::Zh, "中文", "zh-Hans")] {
                             @if other == lang { span lang=(tag) aria-current="true" { (name) } }
@@ -79,9 +93,17 @@ fn frame(frame: &Frame<'_>, body: &Markup) -> Markup {
                 @if let Some(loading) = frame.loading { (loading_bar(lang, loading)) }
                 main id="main" { (body) }
                 footer {
-                    p { (lang.of("Every number on this page is a stored figure, rounded half to even; the ", "本页每个数字均为已存储的结果，按“四舍六入五成双”修约；未修约数值见"))
-                        a href="/api/v1/figures?scope=programme" { (lang.of("API", "接口")) }
-                        (lang.of(" gives it in full.", "。")) }
+                    p { @match frame.note {
+                        Note::Figures => {
+                            (lang.of("Every number on this page is a stored figure, rounded half to even; the ", "本页每个数字均为已存储的结果，按“四舍六入五成双”修约；未修约数值见"))
+                            a href="/api/v1/figures?scope=programme" { (lang.of("API", "接口")) }
+                            (lang.of(" gives it in full.", "。"))
+                        }
+                        Note::Counts => {
+                            (lang.of("Counts of messages before duplicates are told apart; the same as JSON: ", "按消息计数（未剔除重复）；JSON 数据："))
+                            a href="/api/v1/gateways" { (lang.of("API", "接口")) }
+                        }
+                    } }
                     @if let Some(at) = frame.as_of {
                         p { (lang.of("As of ", "截至 ")) time datetime=(at) { (instant(at)) } }
                     }
@@ -149,7 +171,7 @@ pub(crate) fn problem_page(lang: Lang, status: u16, detail: &str) -> Markup {
         p class="lead" { (detail) }
         p { a href={ "/?lang=" (lang.code()) } { (lang.of("To the programme", "返回方案总览")) } }
     };
-    frame(&Frame { lang, title, here: "/?".to_owned(), loading: None, as_of: None }, &body)
+    frame(&Frame { lang, title, here: "/?".to_owned(), loading: None, as_of: None, note: Note::Figures }, &body)
 }
 
 /// A label, its other language below it when they differ.

@@ -10,7 +10,7 @@ use super::programme::standing;
 use super::svg::{self, Scale, Span, Trend};
 use super::view::{Loading, Panel, PilotHead, PilotView, judged_by, reduction_of};
 use super::words::{self, Lang};
-use super::{Frame, both, frame, instant, years};
+use super::{Frame, Note, both, frame, instant, years};
 use crate::publish::number;
 
 /// Renders the page of one pilot; `loading` says what is not in yet.
@@ -37,7 +37,7 @@ pub fn pilot_page(view: &PilotView, loading: Option<Loading>, lang: Lang) -> Mar
         (quality(view, lang))
     };
     let here = format!("/pilots/{}?period={}&", head.id, view.shown.period);
-    frame(&Frame { lang, title: name, here, loading, as_of: Some(view.as_of) }, &body)
+    frame(&Frame { lang, title: name, here, loading, as_of: Some(view.as_of), note: Note::Figures }, &body)
 }
 
 fn link(head: &PilotHead, period: Period, lang: Lang) -> String {
@@ -338,6 +338,8 @@ fn quality(view: &PilotView, lang: Lang) -> Markup {
                     (missing) @if missing > 0 { " (" (gateways(view)) ")" } } }
                 div { dt { (lang.of("Refused messages kept", "被拒消息")) } dd class="num" {
                     a href={ "/api/v1/rejections?pilot=" (view.head.id) } { (quality.rejections.n) (more) } } }
+                div { dt { (lang.of("What arrives", "到达情况")) } dd {
+                    a href={ "/gateways?pilot=" (view.head.id) "&lang=" (lang.code()) } { (lang.of("gateways and series", "网关与序列")) } } }
                 div { dt { (lang.of("Series", "数据序列")) } dd { a href={ "/api/v1/pilots/" (view.head.id) "/series" } { (lang.of("as loaded", "登记清单")) } } }
                 div { dt { (lang.of("All figures", "全部结果")) } dd { a href={ "/api/v1/figures?scope=pilot:" (view.head.id) } { "JSON" } } }
             }

@@ -6,7 +6,7 @@ use model::{Figure, Indicator, Period, Scope, Stage, Standing};
 use super::svg::{self, Scale};
 use super::view::{Choice, Loading, PilotRow, ProgrammeView, RegionBlock, SHOWN, judged_by, reduction_of, standing_of};
 use super::words::{self, Lang, STANDINGS};
-use super::{Frame, day, frame, years};
+use super::{Frame, Note, day, frame, years};
 
 /// Renders the programme page; `loading` says what is not in yet.
 pub fn programme_page(view: &ProgrammeView, loading: Option<Loading>, lang: Lang) -> Markup {
@@ -35,7 +35,7 @@ pub fn programme_page(view: &ProgrammeView, loading: Option<Loading>, lang: Lang
         (method(lang))
     };
     let here = format!("/?scope={}&period={}&", view.scope, view.shown.period);
-    frame(&Frame { lang, title: name, here, loading, as_of: Some(view.as_of) }, &body)
+    frame(&Frame { lang, title: name, here, loading, as_of: Some(view.as_of), note: Note::Figures }, &body)
 }
 
 fn link(scope: &Scope, period: Period, lang: Lang) -> String {

@@ -77,6 +77,18 @@ rect.untargeted{color:#64788f}
 blockquote{margin:12px 0 0;padding-left:14px;border-left:2px solid var(--line);color:var(--muted);font-size:14px;max-width:52em}
 .truths .data th,.truths .data td{padding-left:8px}.truths .data th:first-child{padding-left:0}
 .scroll{overflow-x:auto}
+.places{align-items:baseline}
+.doors,.plain{list-style:none;margin:16px 0 0;padding:0;font-size:14px}.doors li,.plain li{margin:3px 0;overflow-wrap:anywhere}
+.rows{width:100%;border-collapse:collapse;margin-top:14px;font-size:14px}
+.rows thead th{font-weight:400;font-size:13px;color:var(--muted);text-align:left;vertical-align:bottom;padding:0 0 6px 16px;border-bottom:1px solid var(--ink)}
+.rows tbody{border-bottom:1px solid var(--hair)}
+.rows tbody th{text-align:left;font-weight:400;overflow-wrap:anywhere}.rows tbody th b{font-weight:600}.rows small{display:block;color:var(--muted);font-size:13px}
+.rows tbody th,.rows td{padding:8px 0 8px 16px;vertical-align:top}.rows .n{text-align:right;white-space:nowrap}
+.rows thead th:first-child,.rows tbody th,.rows .notes td{padding-left:0}
+.rows .notes td{padding-top:0;color:var(--muted);overflow-wrap:anywhere}.rows .why{color:var(--ink)}
+code{font-family:ui-monospace,"DejaVu Sans Mono",Menlo,Consolas,monospace;font-size:.92em}
+.data.wrap th:first-child,.data.wrap td{white-space:normal;overflow-wrap:anywhere}
+.meanings{margin:12px 0 0;font-size:14px}.meanings div{display:grid;grid-template-columns:7em minmax(0,1fr);gap:4px 16px;margin:6px 0}.meanings dd{margin:0;max-width:56em}
 details{margin-top:14px;font-size:14px}summary{cursor:pointer;color:var(--link);width:fit-content}
 .facts{display:grid;grid-template-columns:repeat(auto-fill,minmax(210px,1fr));gap:14px 28px;margin:22px 0 0}
 .facts dt{font-size:13px;color:var(--muted)}.facts dd{margin:0;line-height:1.4}
@@ -121,6 +133,11 @@ h1{font-size:25px}.lead{font-size:17px}.kicker{margin-bottom:6px}
 .cell::before{content:attr(data-label);color:var(--muted);font-size:13px;line-height:1.2}
 .truths{grid-template-columns:minmax(0,1fr)}.box{margin-left:-16px;margin-right:-16px;padding:16px}
 .plot .odd{display:none}
+.rows,.rows tbody,.rows tr,.rows th,.rows td{display:block;width:auto}
+.rows thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
+.rows tbody{padding:12px 0}.rows tbody th,.rows td{padding:1px 0}
+.rows .n{display:flex;justify-content:space-between;gap:16px}.rows .n::before{content:attr(data-label);color:var(--muted)}
+.rows .notes td{padding-top:4px}.meanings div{grid-template-columns:minmax(0,1fr)}
 .data{font-size:13px}.data th,.data td{padding-left:12px}
 }
 @media print{

@@ -362,9 +362,10 @@ impl<'a> Run<'_, 'a> {
         self.forge.scratch.clear();
         let written = node.and_then(|node| write_scalar(node, &mut self.forge.scratch));
         let word = self.forge.scratch.trim();
-        let is_known = matches!(word, "online" | "offline") || map.iter().any(|(from, _)| from == word);
-        if written.is_some() && is_known {
+        let said = map.iter().find(|(from, _)| from == word).map_or(word, |(_, said)| said);
+        if written.is_some() && matches!(said, "online" | "offline") {
             self.message.origin.carries_state = true;
+            self.message.origin.alive = Some(said == "online");
             return;
         }
         let detail = format!("state {} is neither online nor offline; name it in `map`", shown(word));
