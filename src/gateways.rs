@@ -4,7 +4,8 @@ use std::collections::HashMap;
 use std::sync::Arc;
 
 use aggregator::publish::gateways::{
-    Connection, EdgeDevice, EdgeNode, Heard, LastRefusal, Liveness, RefusedConnection, Source, SourceKind, SourceState,
+    Connection, EdgeDevice, EdgeNode, Heard, LastMessage, LastRefusal, Liveness, RefusedConnection, Source, SourceKind,
+    SourceState,
 };
 use ingest::index::CurrentIndex;
 use ingest::sources::{Connected, Sender, SourceStatus};
@@ -86,7 +87,11 @@ fn source(status: SourceStatus, nodes: &mut HashMap<NodeKey, NodeStatus>) -> Sou
         missing: node.as_ref().map_or(0, |node| node.n_lost),
         refusals: status.refusals.into_iter().map(|(reason, n)| (reason.as_str(), n)).collect(),
         last_refusal,
-        last_rejected: status.is_last_rejected,
+        last_message: match status.last {
+            ingest::sources::LastMessage::Taken => LastMessage::Taken,
+            ingest::sources::LastMessage::Partly => LastMessage::Partly,
+            ingest::sources::LastMessage::Refused => LastMessage::Refused,
+        },
         liveness: status.alive.map(|(online, at)| Liveness { online, at }),
         edge_node: node.map(edge_node),
     }

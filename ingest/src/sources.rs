@@ -75,6 +75,15 @@ pub struct LastRefusal {
     pub detail: String,
 }
 
+/// What became of a source's last message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum LastMessage {
+    Taken,
+    /// Parts of it were refused, or are of a series that nobody registered.
+    Partly,
+    Refused,
+}
+
 /// One source, as it stands.
 #[derive(Debug, Clone, PartialEq)]
 pub struct SourceStatus {
@@ -100,8 +109,7 @@ pub struct SourceStatus {
     /// Refused messages and parts of messages, by reason: those that occurred.
     pub refusals: Vec<(Reason, u64)>,
     pub last_refusal: Option<LastRefusal>,
-    /// Whether the last message was refused whole.
-    pub is_last_rejected: bool,
+    pub last: LastMessage,
     /// What a liveness message said last, and when.
     pub alive: Option<(bool, UnixMillis)>,
 }
@@ -153,9 +161,9 @@ impl Rate {
         if age <= 0 { self.weight } else { self.weight * (-(age as f64) / RATE_OVER_MS).exp() }
     }
 
-    /// In the first minutes the memory is shorter than [`RATE_OVER_MS`], and counted as such.
+    /// In the first minutes the memory is shorter than [`RATE_OVER_MS`], and counted as such; never shorter than one.
     fn per_minute(&self, now: UnixMillis) -> f64 {
-        let age = now.0.saturating_sub(self.since.0).max(1_000) as f64;
+        let age = (now.0.saturating_sub(self.since.0) as f64).max(MS_PER_MINUTE);
         let span = RATE_OVER_MS * (1.0 - (-age / RATE_OVER_MS).exp());
         self.faded(now) / span * MS_PER_MINUTE
     }
@@ -309,7 +317,7 @@ impl Source {
             per_minute: 0.0,
             refusals: Vec::new(),
             last_refusal: None,
-            is_last_rejected: false,
+            last: LastMessage::Taken,
             alive: None,
         };
         Source { status, counts: None, rate: Rate { since: at, at, weight: 0.0 } }
@@ -331,13 +339,13 @@ impl Source {
                 status.n_readings += accepted.readings.len() as u64;
                 status.n_orders += accepted.orders.len() as u64;
                 status.n_ignored += u64::from(accepted.ignored);
-                status.is_last_rejected = false;
+                status.last = if accepted.refusals.is_empty() { LastMessage::Taken } else { LastMessage::Partly };
                 status.alive = accepted.alive.map(|alive| (alive, at)).or(status.alive);
                 &accepted.refusals
             }
             Outcome::Rejected(rejected) => {
                 status.n_rejected += 1;
-                status.is_last_rejected = true;
+                status.last = LastMessage::Refused;
                 &rejected.refusals
             }
         };

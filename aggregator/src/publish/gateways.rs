@@ -45,6 +45,8 @@ pub enum SourceKind {
 pub enum SourceState {
     /// Its last message was refused whole.
     Refused,
+    /// Parts of its last message were refused, or are of a series that nobody registered.
+    Partly,
     /// It said itself, or its edge node's death said, that it is gone.
     Offline,
     /// No message for ten of its usual intervals.
@@ -56,8 +58,23 @@ pub enum SourceState {
 
 impl SourceState {
     /// Every state, in the order of the enum.
-    pub const ALL: [SourceState; 5] =
-        [SourceState::Refused, SourceState::Offline, SourceState::Silent, SourceState::Unheard, SourceState::Sending];
+    pub const ALL: [SourceState; 6] = [
+        SourceState::Refused,
+        SourceState::Partly,
+        SourceState::Offline,
+        SourceState::Silent,
+        SourceState::Unheard,
+        SourceState::Sending,
+    ];
+}
+
+/// What became of a source's last message.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum LastMessage {
+    Taken,
+    Partly,
+    Refused,
 }
 
 /// What a source last had refused.
@@ -139,7 +156,7 @@ pub struct Source {
     /// Refused messages and parts of messages, by reason.
     pub refusals: BTreeMap<&'static str, u64>,
     pub last_refusal: Option<LastRefusal>,
-    pub last_rejected: bool,
+    pub last_message: LastMessage,
     pub liveness: Option<Liveness>,
     pub edge_node: Option<EdgeNode>,
 }
@@ -168,22 +185,26 @@ impl Source {
             missing: gaps.missing,
             refusals: BTreeMap::new(),
             last_refusal: None,
-            last_rejected: false,
+            last_message: LastMessage::Taken,
             liveness: None,
             edge_node: None,
         }
     }
 
+    fn state_sending(&self) -> SourceState {
+        if self.last_message == LastMessage::Partly { SourceState::Partly } else { SourceState::Sending }
+    }
+
     /// What it is in now. An edge node that lives reports changes only: its silence is no gap.
     fn state_at(&self, now: UnixMillis) -> SourceState {
         let (Some(first), Some(last)) = (self.first_at, self.last_at) else { return SourceState::Unheard };
-        if self.last_rejected {
+        if self.last_message == LastMessage::Refused {
             return SourceState::Refused;
         }
         let says_offline = self.liveness.is_some_and(|liveness| !liveness.online);
         match &self.edge_node {
             Some(edge) if edge.is_gone() => return SourceState::Offline,
-            Some(edge) if edge.state == "online" => return SourceState::Sending,
+            Some(edge) if edge.state == "online" => return self.state_sending(),
             Some(_) | None if says_offline => return SourceState::Offline,
             Some(_) | None => {}
         }
@@ -191,7 +212,7 @@ impl Source {
         let usual = (last.0 - first.0).checked_div(n_intervals);
         let patience =
             usual.map_or(SILENCE_MS_UNKNOWN, |usual| SILENCE_MS_MIN.max(usual.saturating_mul(SILENT_INTERVALS)));
-        if now.0.saturating_sub(last.0) > patience { SourceState::Silent } else { SourceState::Sending }
+        if now.0.saturating_sub(last.0) > patience { SourceState::Silent } else { self.state_sending() }
     }
 }
 
@@ -476,7 +497,10 @@ mod tests {
 
     #[test]
     fn what_was_refused_last_comes_before_everything() {
-        let refused = Source { last_rejected: true, edge_node: Some(edge("online")), ..source(0, 1, 2) };
+        let last = |last_message| Source { last_message, ..source(0, 1, 2) };
+        check(&last(LastMessage::Partly), 1, SourceState::Partly);
+        check(&last(LastMessage::Partly), 100, SourceState::Silent);
+        let refused = Source { last_message: LastMessage::Refused, edge_node: Some(edge("online")), ..source(0, 1, 2) };
         check(&refused, 1, SourceState::Refused);
         let said = |online| Source { liveness: Some(Liveness { online, at: UnixMillis(0) }), ..source(0, 1, 2) };
         check(&said(false), 1, SourceState::Offline);

@@ -26,11 +26,11 @@ fn what_was_taken_and_what_was_refused_stands_at_its_sender() {
     assert!(matches!(&good.sender, Sender::Gateway(_)), "{good:?}");
     assert_eq!((good.n_messages, good.n_rejected, good.n_readings), (2, 0, 2));
     assert_eq!(good.refusals, [(Reason::BadField, 1)]);
-    assert!(!good.is_last_rejected);
+    assert_eq!(good.last, LastMessage::Partly);
     hear(&sources, &plant, &Observation { payload: "{".into(), ..timed(POWER) });
     let refused = &all(&sources)[0];
     assert_eq!((refused.n_messages, refused.n_rejected), (3, 1));
-    assert!(refused.is_last_rejected);
+    assert_eq!(refused.last, LastMessage::Refused);
     let last = refused.last_refusal.as_ref().unwrap();
     assert_eq!(last.reason, Reason::BadJson);
     assert!(last.detail.contains("JSON"), "{last:?}");

@@ -5,10 +5,10 @@ use model::{PilotId, UnixMillis};
 
 use super::words::Lang;
 use super::{Frame, Note, frame, instant};
-use crate::publish::Door;
 use crate::publish::gateways::{
     Connection, EdgeNode, GatewaysView, SeriesHeard, SeriesOfPilot, Source, SourceKind, SourceState, UnheardPilot,
 };
+use crate::publish::{Door, number};
 
 /// Most sources on one page; those that need a person stand first, and each pilot has a page of its own.
 const SOURCES_SHOWN: usize = 500;
@@ -53,6 +53,7 @@ fn name_of<'a>(view: &'a GatewaysView, pilot: &'a PilotId, lang: Lang) -> &'a st
 fn word(lang: Lang, state: SourceState) -> &'static str {
     match state {
         SourceState::Refused => lang.of("refused", "被拒"),
+        SourceState::Partly => lang.of("partly refused", "部分被拒"),
         SourceState::Offline => lang.of("offline", "离线"),
         SourceState::Silent => lang.of("silent", "静默"),
         SourceState::Unheard => lang.of("not heard", "未收到"),
@@ -63,7 +64,7 @@ fn word(lang: Lang, state: SourceState) -> &'static str {
 fn class(state: SourceState) -> &'static str {
     match state {
         SourceState::Refused => "behind",
-        SourceState::Offline | SourceState::Silent => "atrisk",
+        SourceState::Partly | SourceState::Offline | SourceState::Silent => "atrisk",
         SourceState::Unheard => "insufficient",
         SourceState::Sending => "achieved",
     }
@@ -146,10 +147,10 @@ fn source_rows(view: &GatewaysView, source: &Source, heads: &[&str; 6], lang: La
     let cells = [
         html! { @match source.last_at { Some(at) => (ago(at, view.as_of, lang)), None => "–" } },
         html! { @if source.last_at.is_some() { (rate(source.per_minute)) } @else { "–" } },
-        html! { (source.messages) },
-        html! { (source.readings + source.orders) },
-        html! { (refused) },
-        html! { (source.missing) },
+        html! { (count(source.messages)) },
+        html! { (count(source.readings + source.orders)) },
+        html! { (count(refused)) },
+        html! { (count(source.missing)) },
     ];
     html! {
         tbody role="rowgroup" {
@@ -231,6 +232,11 @@ fn edge_notes(edge: &EdgeNode, lang: Lang) -> Markup {
 /// Messages a minute: a decimal where it says something.
 fn rate(per_minute: f64) -> String {
     if per_minute < 10.0 { format!("{per_minute:.1}") } else { format!("{per_minute:.0}") }
+}
+
+/// A count, grouped from five digits on.
+fn count(n: u64) -> String {
+    if n < 10_000 { n.to_string() } else { number::amount(n as f64) }
 }
 
 /// How long ago, with the instant to look up.
@@ -345,6 +351,7 @@ fn remedies(lang: Lang) -> Markup {
         (SourceState::Refused,
             lang.of("the last message was refused whole. The line below says why; `pilotline explain --topic T FILE` tries a mended mapping, `pilotline rejected --replay` takes what was kept.",
                 "最近一条消息整条被拒，原因见下一行；可用 pilotline explain --topic T FILE 试验修改后的映射，再用 pilotline rejected --replay 重放。")),
+        (SourceState::Partly, lang.of("parts of the last message were refused, or are of a series that nobody registered; the rest was taken.", "最近一条消息部分被拒，或含未登记序列；其余已收下。")),
         (SourceState::Offline,
             lang.of("it said so itself, or its edge node's death did, or the link to its broker is lost.", "自报离线、边缘节点死亡或与代理的连接中断。")),
         (SourceState::Silent,

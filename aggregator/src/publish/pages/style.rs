@@ -133,10 +133,11 @@ h1{font-size:25px}.lead{font-size:17px}.kicker{margin-bottom:6px}
 .cell::before{content:attr(data-label);color:var(--muted);font-size:13px;line-height:1.2}
 .truths{grid-template-columns:minmax(0,1fr)}.box{margin-left:-16px;margin-right:-16px;padding:16px}
 .plot .odd{display:none}
-.rows,.rows tbody,.rows tr,.rows th,.rows td{display:block;width:auto}
+.rows,.rows tbody,.rows th,.rows td{display:block;width:auto}
 .rows thead{position:absolute;width:1px;height:1px;overflow:hidden;clip-path:inset(50%)}
-.rows tbody{padding:12px 0}.rows tbody th,.rows td{padding:1px 0}
-.rows .n{display:flex;justify-content:space-between;gap:16px}.rows .n::before{content:attr(data-label);color:var(--muted)}
+.rows tbody{padding:12px 0}.rows tr{display:grid;grid-template-columns:repeat(2,minmax(0,1fr));gap:1px 24px}
+.rows tbody th,.rows td{padding:1px 0}.rows tbody th,.rows tbody th+td,.rows .notes td{grid-column:1/-1}
+.rows .n{display:flex;justify-content:space-between;gap:8px}.rows .n::before{content:attr(data-label);color:var(--muted)}
 .rows .notes td{padding-top:4px}.meanings div{grid-template-columns:minmax(0,1fr)}
 .data{font-size:13px}.data th,.data td{padding-left:12px}
 }

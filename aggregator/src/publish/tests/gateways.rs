@@ -3,7 +3,9 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::publish::gateways::{Connection, Heard, LastRefusal, RefusedConnection, Source, SourceKind, SourceState};
+use crate::publish::gateways::{
+    Connection, Heard, LastMessage, LastRefusal, RefusedConnection, Source, SourceKind, SourceState,
+};
 
 fn source(pilot_id: Option<&str>, kind: SourceKind, name: &str) -> Source {
     Source {
@@ -27,7 +29,7 @@ fn source(pilot_id: Option<&str>, kind: SourceKind, name: &str) -> Source {
         missing: 0,
         refusals: BTreeMap::new(),
         last_refusal: None,
-        last_rejected: false,
+        last_message: LastMessage::Taken,
         liveness: None,
         edge_node: None,
     }
@@ -61,7 +63,7 @@ fn hearing(sources: Vec<Source>) -> Fixture {
 
 fn two_pilots_and_a_stray() -> Fixture {
     let refused = Source {
-        last_rejected: true,
+        last_message: LastMessage::Refused,
         rejected: 4,
         refusals: BTreeMap::from([("bad_topic", 4)]),
         last_refusal: Some(LastRefusal {
