@@ -10,6 +10,7 @@ mod commands;
 mod demo;
 mod harness;
 mod kill;
+mod loss;
 mod order;
 mod plant;
 mod publisher;

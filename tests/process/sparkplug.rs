@@ -17,7 +17,7 @@ struct Edge {
 /// The libraries, and whether they answer a rebirth request.
 const EDGES: [(&str, bool); 4] = [("pysparkplug", false), ("tahu", true), ("tahu-compressed", true), ("srad", true)];
 
-fn tool(variable: &str) -> String {
+pub(crate) fn tool(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set; `cargo xtask test` installs and sets it"))
 }
 
@@ -61,7 +61,7 @@ impl Drop for Edge {
 }
 
 /// A registry that binds the edge nodes' topics, with the counter of the mill.
-fn write_registry(dir: &Path) {
+pub(crate) fn write_registry(dir: &Path) {
     let topics = "zone = \"Asia/Shanghai\"\ntopics = [\"spBv1.0/TestPlant/#\"]";
     let bound = plant::registry("plant-a").replace("zone = \"Asia/Shanghai\"", topics);
     let mill = "\n[[series]]\nasset = \"TestPlant/Edge-A/Mill02\"\nname = \"Energy/Total_kWh\"\n\
