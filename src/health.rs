@@ -4,10 +4,12 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use aggregator::publish::{CommitTimes, Door, Health, OpsSnapshot, Site};
+use aggregator::publish::{BrokerCounts, CommitTimes, Door, EdgeNodeCounts, Health, OpsSnapshot, Site};
 use ingest::broker::Status;
 use ingest::commit::{COMMIT_MICROS_BOUNDS, CommitterHandle, DoorState};
-use model::Registry;
+use ingest::index::CurrentIndex;
+use ingest::sparkplug::{Deviation, NodeState, NodeStatus};
+use model::{Registry, clock};
 use store::Store;
 
 /// What messages come through.
@@ -18,13 +20,19 @@ pub(crate) struct Doors {
 }
 
 /// Puts the closures that look at this process into the site.
-pub(crate) fn watch(site: &mut Site, committer: &CommitterHandle, doors: Doors, data: &Path) {
-    let handle = committer.clone();
-    site.health = Arc::new(move || health(&handle, &doors));
+pub(crate) fn watch(site: &mut Site, committer: &CommitterHandle, doors: Doors, data: &Path, index: Arc<CurrentIndex>) {
+    let doors = Arc::new(doors);
+    let (handle, watched) = (committer.clone(), Arc::clone(&doors));
+    site.health = Arc::new(move || health(&handle, &watched));
     let (handle, store, data) = (committer.clone(), Arc::clone(&site.store), data.to_owned());
     let registry = Arc::clone(&site.registry);
-    site.ops =
-        Arc::new(move || OpsSnapshot { config_hash: registry_hash(&registry.get()), ..ops(&handle, &store, &data) });
+    site.ops = Arc::new(move || OpsSnapshot {
+        config_hash: registry_hash(&registry.get()),
+        oldest_unacked_seconds: handle.oldest_waiting_ms(clock::now()) as f64 / 1_000.0,
+        brokers: doors.brokers.iter().map(broker_counts).collect(),
+        edge_nodes: edge_node_counts(&index.get().foreign().sparkplug.nodes()),
+        ..ops(&handle, &store, &data)
+    });
 }
 
 fn health(committer: &CommitterHandle, doors: &Doors) -> Health {
@@ -63,7 +71,33 @@ fn ops(committer: &CommitterHandle, store: &Store, data: &Path) -> OpsSnapshot {
             .sum(),
         disk_free_bytes: fs4::available_space(data).unwrap_or(0),
         disk_full: committer.state() == DoorState::DiskFull,
-        config_hash: String::new(),
+        ..OpsSnapshot::default()
+    }
+}
+
+fn broker_counts((name, _, status): &(String, String, Arc<Status>)) -> BrokerCounts {
+    BrokerCounts {
+        name: name.clone(),
+        is_connected: status.trouble().is_none(),
+        session_lost: status.session_lost(),
+        reconnects: status.reconnects(),
+        unacknowledged: status.unacknowledged(),
+        watchdog: status.watchdog(),
+    }
+}
+
+fn edge_node_counts(nodes: &[NodeStatus]) -> EdgeNodeCounts {
+    let in_state = |state: NodeState| nodes.iter().filter(|node| node.state == state).count() as u64;
+    let of_deviation = |deviation: Deviation| -> u64 {
+        let counts = nodes.iter().flat_map(|node| &node.deviations);
+        counts.filter(|(found, _)| *found == deviation).map(|(_, n)| n).sum()
+    };
+    EdgeNodeCounts {
+        by_state: NodeState::ALL.map(|state| (state.as_str(), in_state(state))).to_vec(),
+        deviations: Deviation::ALL.map(|deviation| (deviation.as_str(), of_deviation(deviation))).to_vec(),
+        lost_messages: nodes.iter().map(|node| node.n_lost).sum(),
+        rebirths_asked: nodes.iter().map(|node| node.n_rebirths_asked).sum(),
+        rebirths_answered: nodes.iter().map(|node| node.n_rebirths_answered).sum(),
     }
 }
 

@@ -77,7 +77,7 @@ impl Server {
                 .map(|broker| (broker.name().to_owned(), broker.address(), broker.status()))
                 .collect(),
         };
-        health::watch(&mut site, &office.committer, doors, &config.data);
+        health::watch(&mut site, &office.committer, doors, &config.data, Arc::clone(&office.index));
         let index = Arc::clone(&office.index);
         site.heard = Arc::new(move || crate::gateways::heard(&index));
         furnish(&mut site);

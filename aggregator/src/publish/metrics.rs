@@ -46,6 +46,17 @@ enum Name {
     JournalBytes,
     DiskFree,
     DiskFull,
+    OldestUnacked,
+    SessionLost,
+    BrokerConnected,
+    BrokerReconnects,
+    BrokerUnacknowledged,
+    BrokerWatchdog,
+    EdgeNodes,
+    Deviations,
+    LostMessages,
+    RebirthsAsked,
+    RebirthsAnswered,
     AggregatorLastSuccess,
     AggregatorLag,
     Required,
@@ -71,6 +82,17 @@ impl Name {
             Name::JournalBytes => "pilotline_journal_bytes",
             Name::DiskFree => "pilotline_disk_free_bytes",
             Name::DiskFull => "pilotline_disk_full",
+            Name::OldestUnacked => "pilotline_ingest_oldest_unacked_age_seconds",
+            Name::SessionLost => "pilotline_ingest_session_lost_total",
+            Name::BrokerConnected => "pilotline_broker_connected",
+            Name::BrokerReconnects => "pilotline_broker_reconnects_total",
+            Name::BrokerUnacknowledged => "pilotline_broker_unacknowledged_messages",
+            Name::BrokerWatchdog => "pilotline_broker_watchdog_total",
+            Name::EdgeNodes => "pilotline_sparkplug_edge_nodes",
+            Name::Deviations => "pilotline_sparkplug_deviations_total",
+            Name::LostMessages => "pilotline_sparkplug_lost_messages_total",
+            Name::RebirthsAsked => "pilotline_sparkplug_rebirths_asked_total",
+            Name::RebirthsAnswered => "pilotline_sparkplug_rebirths_answered_total",
             Name::AggregatorLastSuccess => "pilotline_aggregator_last_success_timestamp_seconds",
             Name::AggregatorLag => "pilotline_aggregator_lag_seconds",
             Name::Required => "pilotline_reduction_required_ratio",
@@ -96,6 +118,17 @@ impl Name {
             Name::JournalBytes => "Size of the journal.",
             Name::DiskFree => "Free space where the data directory lies.",
             Name::DiskFull => "1 while nothing new is acknowledged because the disk is full.",
+            Name::OldestUnacked => "Age of the oldest message that is received and not committed.",
+            Name::SessionLost => "How often a broker had forgotten our session, with what it held for us.",
+            Name::BrokerConnected => "1 while the broker delivers and every subscription stands.",
+            Name::BrokerReconnects => "Connections to the broker after the first.",
+            Name::BrokerUnacknowledged => "Messages of the broker that wait for their acknowledgement.",
+            Name::BrokerWatchdog => "Connections given up because an acknowledgement did not leave.",
+            Name::EdgeNodes => "Edge nodes by state.",
+            Name::Deviations => "Where edge nodes stray from the standard.",
+            Name::LostMessages => "Messages that edge nodes lost by their own numbering.",
+            Name::RebirthsAsked => "Births asked for.",
+            Name::RebirthsAnswered => "Births that came after they were asked for.",
             Name::AggregatorLastSuccess => "When rollups and figures last held everything acknowledged.",
             Name::AggregatorLag => "Age of the oldest acknowledged commit that figures do not hold yet.",
             Name::Required => "Reduction that the glide path asks for at the end of the period.",
@@ -113,6 +146,13 @@ impl Name {
             | Name::Rejected
             | Name::RefusedReadings
             | Name::SequenceGaps
+            | Name::SessionLost
+            | Name::BrokerReconnects
+            | Name::BrokerWatchdog
+            | Name::Deviations
+            | Name::LostMessages
+            | Name::RebirthsAsked
+            | Name::RebirthsAnswered
             | Name::FsyncErrors => MetricType::COUNTER,
             Name::CommitDuration => MetricType::HISTOGRAM,
             Name::BuildInfo
@@ -120,6 +160,10 @@ impl Name {
             | Name::MissingMessages
             | Name::JournalBytes
             | Name::DiskFree
+            | Name::OldestUnacked
+            | Name::BrokerConnected
+            | Name::BrokerUnacknowledged
+            | Name::EdgeNodes
             | Name::DiskFull
             | Name::AggregatorLastSuccess
             | Name::AggregatorLag
@@ -233,6 +277,7 @@ fn operations_page(site: &Site, now: UnixMillis) -> Result<Page, StoreError> {
     page.add(Name::JournalBytes, &[], ops.journal_bytes as f64);
     page.add(Name::DiskFree, &[], ops.disk_free_bytes as f64);
     page.add(Name::DiskFull, &[], f64::from(u8::from(ops.disk_full)));
+    doors(&mut page, &ops);
     let figured = site.aggregator.figured_through();
     // Figures hold everything acknowledged before the oldest commit they do not hold.
     let success = site.store.oldest_commit_after(figured).unwrap_or(now);
@@ -255,6 +300,29 @@ fn counts(page: &mut Page, ops: &OpsSnapshot) {
     for (reason, n) in by_reason(&counters.refused) {
         page.add(Name::RefusedReadings, &[("reason", reason.as_str())], n as f64);
     }
+}
+
+/// What waits, by broker what its client counted, and what is known of edge nodes.
+fn doors(page: &mut Page, ops: &OpsSnapshot) {
+    page.add(Name::OldestUnacked, &[], ops.oldest_unacked_seconds);
+    for broker in &ops.brokers {
+        let labels = [("broker", &*broker.name)];
+        page.add(Name::BrokerConnected, &labels, f64::from(u8::from(broker.is_connected)));
+        page.add(Name::SessionLost, &labels, broker.session_lost as f64);
+        page.add(Name::BrokerReconnects, &labels, broker.reconnects as f64);
+        page.add(Name::BrokerUnacknowledged, &labels, broker.unacknowledged as f64);
+        page.add(Name::BrokerWatchdog, &labels, broker.watchdog as f64);
+    }
+    let nodes = &ops.edge_nodes;
+    for &(state, n) in &nodes.by_state {
+        page.add(Name::EdgeNodes, &[("state", state)], n as f64);
+    }
+    for &(deviation, n) in &nodes.deviations {
+        page.add(Name::Deviations, &[("deviation", deviation)], n as f64);
+    }
+    page.add(Name::LostMessages, &[], nodes.lost_messages as f64);
+    page.add(Name::RebirthsAsked, &[], nodes.rebirths_asked as f64);
+    page.add(Name::RebirthsAnswered, &[], nodes.rebirths_answered as f64);
 }
 
 fn seconds(at: UnixMillis) -> f64 {
@@ -355,15 +423,21 @@ mod tests {
     use store::Counters;
 
     use super::*;
+    use crate::publish::{BrokerCounts, EdgeNodeCounts};
 
     fn page() -> String {
         let mut counters = Counters { received: 10, committed: 7, duplicate: 1, ..Counters::default() };
         counters.rejected[Reason::BadJson.index()] = 2;
         let commit_times = CommitTimes { buckets: vec![(0.001, 3), (0.01, 4)], count: 5, sum_seconds: 0.5 };
-        let ops = OpsSnapshot { counters, in_flight: 3, commit_times, ..OpsSnapshot::default() };
+        let broker = BrokerCounts { name: "plant".to_owned(), session_lost: 2, ..BrokerCounts::default() };
+        let by_state = vec![("online", 3), ("offline", 0)];
+        let edge_nodes = EdgeNodeCounts { by_state, deviations: vec![("no_seq", 5)], ..EdgeNodeCounts::default() };
+        let brokers = vec![broker];
+        let ops = OpsSnapshot { counters, in_flight: 3, commit_times, brokers, edge_nodes, ..OpsSnapshot::default() };
         let mut page = Page::default();
         counts(&mut page, &ops);
         page.histogram(Name::CommitDuration, &ops.commit_times);
+        doors(&mut page, &ops);
         page.into_text()
     }
 
@@ -390,6 +464,19 @@ mod tests {
             }
         }
         assert!(text.contains("pilotline_journal_commit_duration_seconds_bucket{le=\"+Inf\"} 5"), "{text}");
+    }
+
+    #[test]
+    fn a_forgotten_session_and_the_states_of_edge_nodes_are_counted() {
+        let text = page();
+        for line in [
+            "pilotline_ingest_session_lost_total{broker=\"plant\"} 2",
+            "pilotline_broker_connected{broker=\"plant\"} 0",
+            "pilotline_sparkplug_edge_nodes{state=\"online\"} 3",
+            "pilotline_sparkplug_deviations_total{deviation=\"no_seq\"} 5",
+        ] {
+            assert!(text.lines().any(|found| found == line), "{line} in {text}");
+        }
     }
 
     #[test]

@@ -87,6 +87,34 @@ pub struct OpsSnapshot {
     pub disk_full: bool,
     /// Hash of configuration and registry in force.
     pub config_hash: String,
+    /// How long the oldest message that is not committed has been waiting.
+    pub oldest_unacked_seconds: f64,
+    pub brokers: Vec<BrokerCounts>,
+    pub edge_nodes: EdgeNodeCounts,
+}
+
+/// One broker that messages are taken from.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct BrokerCounts {
+    /// As the config file names it.
+    pub name: String,
+    pub is_connected: bool,
+    /// How often it had forgotten our session, and what it held in it.
+    pub session_lost: u64,
+    pub reconnects: u64,
+    pub unacknowledged: u64,
+    /// Connections given up because an acknowledgement did not leave.
+    pub watchdog: u64,
+}
+
+/// Sums over the edge nodes that are known. Every state and deviation is there, at 0.
+#[derive(Debug, Clone, Default, PartialEq, Eq)]
+pub struct EdgeNodeCounts {
+    pub by_state: Vec<(&'static str, u64)>,
+    pub deviations: Vec<(&'static str, u64)>,
+    pub lost_messages: u64,
+    pub rebirths_asked: u64,
+    pub rebirths_answered: u64,
 }
 
 /// How long commits took: the histogram that the committer keeps.

@@ -156,6 +156,16 @@ pub enum NodeState {
 }
 
 impl NodeState {
+    /// Every state.
+    pub const ALL: [NodeState; 6] = [
+        NodeState::Unknown,
+        NodeState::Online,
+        NodeState::AwaitingBirth,
+        NodeState::Offline,
+        NodeState::Silent,
+        NodeState::LinkLost,
+    ];
+
     /// The word used on every surface.
     pub fn as_str(self) -> &'static str {
         match self {
