@@ -12,6 +12,7 @@ use std::collections::{BTreeMap, HashMap, HashSet};
 use std::str::Chars;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError, RwLock};
 
+use foldhash::fast::RandomState;
 use model::registry::Ignore;
 use model::{Pilot, PilotId, Registry, Series, SeriesId, SeriesKey, Unit};
 use store::{Registration, Store};
@@ -38,12 +39,15 @@ pub struct Index {
 pub(crate) struct PilotIndex {
     pilot: Arc<Pilot>,
     /// By asset, then by name: both can be looked up with borrowed text.
-    slots: HashMap<Arc<str>, HashMap<Arc<str>, Slot>>,
+    slots: HashMap<Arc<str>, Names, RandomState>,
     /// Empty if the registry lists none: then every product is taken.
     products: HashSet<Arc<str>>,
     /// Held while a reading makes a new series; how many registered ones the store has, once counted.
     minting: Mutex<Option<usize>>,
 }
+
+/// What is declared for one asset, by name. Its keys come from the registry alone, so that a fast hash is safe.
+pub(crate) type Names = HashMap<Arc<str>, Slot, RandomState>;
 
 /// What is declared for one asset and name.
 #[derive(Default)]
@@ -125,7 +129,7 @@ impl Index {
 
 impl PilotIndex {
     fn new(pilot: Arc<Pilot>) -> PilotIndex {
-        let mut slots: HashMap<Arc<str>, HashMap<Arc<str>, Slot>> = HashMap::new();
+        let mut slots: HashMap<Arc<str>, Names, RandomState> = HashMap::default();
         for (place, series) in pilot.series.iter().enumerate() {
             let names = slots.entry(Arc::clone(&series.asset)).or_default();
             let slot = names.entry(Arc::clone(&series.name)).or_default();
@@ -159,7 +163,12 @@ impl PilotIndex {
 
     /// What is declared under this asset and name, whatever the product; if anything is, both are good names.
     pub(crate) fn slot(&self, asset: &str, name: &str) -> Option<&Slot> {
-        self.slots.get(asset)?.get(name)
+        self.names(asset)?.1.get(name)
+    }
+
+    /// What is declared under this asset, whatever the name and product; if anything is, it is a good name.
+    pub(crate) fn names(&self, asset: &str) -> Option<(&str, &Names)> {
+        self.slots.get_key_value(asset).map(|(asset, names)| (&**asset, names))
     }
 
     /// The registered series of a reading: declared with its product, else without; a series with product is lent to a

@@ -3,6 +3,7 @@
 //! The checks stand in one fixed order and the first that fails is the reason. Nothing here changes the catalogue but
 //! [`Checker::judge`], which gives an accepted reading the number of its series.
 
+use std::cell::Cell;
 use std::sync::Arc;
 
 use model::id::NameError;
@@ -16,7 +17,7 @@ use store::Store;
 use super::Judged;
 use crate::Observation;
 use crate::decode::{Decoded, DecodedOrder, Refused, shown, shown_number};
-use crate::index::{Full, PilotIndex, SentUnit, Target};
+use crate::index::{Full, Names, PilotIndex, SentUnit, Slot, Target};
 
 /// What all parts of one message have in common.
 pub(crate) struct Checker<'a> {
@@ -26,6 +27,8 @@ pub(crate) struct Checker<'a> {
     /// What the reading flags say because of how the message came.
     flags: Flags,
     receipt: Receipt,
+    /// The asset looked up last: most messages speak of one.
+    last_asset: Cell<Option<(&'a str, &'a Names)>>,
 }
 
 /// Whether the time of receipt may stand in for a missing time.
@@ -55,13 +58,25 @@ impl<'a> Checker<'a> {
     pub(crate) fn new(pilot: &'a PilotIndex, observation: &Observation, message_at: Option<UnixMillis>) -> Checker<'a> {
         let flags = if observation.qos == 0 { Flags::QOS0 } else { Flags::default() };
         let receipt = if observation.retained { Receipt::SaysNothing } else { Receipt::StandsIn };
-        Checker { pilot, received_at: observation.received_at, message_at, flags, receipt }
+        let (received_at, last_asset) = (observation.received_at, Cell::default());
+        Checker { pilot, received_at, message_at, flags, receipt, last_asset }
     }
 
     /// For a reading that was stored as sent: its time was checked against its receipt when it came.
     pub(crate) fn again(pilot: &'a PilotIndex, reading: &Reading) -> Checker<'a> {
         let (received_at, flags) = (reading.at, reading.flags);
-        Checker { pilot, received_at, message_at: None, flags, receipt: Receipt::SaysNothing }
+        let last_asset = Cell::default();
+        Checker { pilot, received_at, message_at: None, flags, receipt: Receipt::SaysNothing, last_asset }
+    }
+
+    /// What is declared under this asset and name, whatever the product; if anything is, both are good names.
+    fn slot(&self, asset: &str, name: &str) -> Option<&'a Slot> {
+        let last = self.last_asset.get().filter(|(last, _)| *last == asset);
+        let (_, names) = last.or_else(|| {
+            self.last_asset.set(self.pilot.names(asset));
+            self.last_asset.get()
+        })?;
+        names.get(name)
     }
 
     /// Checks a reading of a series that is registered; changes nothing.
@@ -106,7 +121,7 @@ impl<'a> Checker<'a> {
 
     fn reading_verdict(&self, decoded: &Decoded<'_>) -> Result<Taken<'a>, Verdict> {
         let (asset, name) = (&*decoded.asset, &*decoded.name);
-        let slot = self.pilot.slot(asset, name);
+        let slot = self.slot(asset, name);
         if slot.is_none() {
             good_name("asset", asset)?;
             good_name("name", name)?;
