@@ -19,7 +19,7 @@ use std::time::{Duration, Instant};
 use model::{PilotId, Reason};
 
 use crate::foreign::Foreign;
-use crate::replayer::{Left, Replayer, Waiting};
+use crate::replayer::{Left, Replayer, Tally, Waiting};
 
 /// How often the generations are looked at, two loads; and the pause between two steps of a pass.
 const EVERY: Duration = Duration::from_millis(500);
@@ -70,36 +70,49 @@ struct Healing {
     schedule: Schedule,
     /// What is left of the pass under way.
     pass: VecDeque<Waiting>,
+    /// Of the first of these, so far.
+    tally: Tally,
 }
 
 impl Healing {
     fn new(replayer: Arc<Replayer>) -> Healing {
-        Healing { replayer, schedule: Schedule::default(), pass: VecDeque::new() }
+        Healing { replayer, schedule: Schedule::default(), pass: VecDeque::new(), tally: Tally::default() }
     }
 
-    /// Begins a pass if one is due, and takes the next step of the one under way.
+    /// Begins a pass if one is due, and takes the next step of the one under way: to the next pilot of which anything waits.
     fn step(&mut self, now: Instant, is_stopping: &dyn Fn() -> bool) {
         let index = self.replayer.index();
         if self.pass.is_empty() && self.schedule.is_due(generations(index.foreign()), now) {
             self.pass = learned(index.foreign());
         }
-        let Some(waiting) = self.pass.front_mut() else { return };
-        let (reason, pilot) = (waiting.reason.as_str(), waiting.pilot.clone());
-        match self.replayer.step(waiting, is_stopping) {
-            Ok((tally, left)) => {
-                if tally.taken > 0 {
-                    tracing::info!(reason, %pilot, n_read = tally.looked_at, n_taken = tally.taken, "kept messages taken");
+        while let Some(waiting) = self.pass.front_mut().filter(|_| !is_stopping()) {
+            match self.replayer.step(waiting, is_stopping) {
+                Ok((tally, left)) => {
+                    self.tally.add(tally);
+                    if left == Left::Nothing {
+                        self.tell();
+                        self.pass.pop_front();
+                    }
+                    if tally.looked_at > 0 || left == Left::Some {
+                        return;
+                    }
                 }
-                if left == Left::Nothing {
-                    self.pass.pop_front();
+                Err(_) if is_stopping() => return, // What is left waits for the next start.
+                Err(error) => {
+                    let error = &error as &dyn std::error::Error;
+                    tracing::warn!(error, "kept messages not taken; the next that is learned tries again");
+                    self.pass.clear();
                 }
             }
-            Err(_) if is_stopping() => {} // What is left waits for the next start.
-            Err(error) => {
-                let error = &error as &dyn std::error::Error;
-                tracing::warn!(reason, %pilot, error, "kept messages not taken; the next that is learned tries again");
-                self.pass.clear();
-            }
+        }
+    }
+
+    /// Of the first of the pass nothing is left to look at.
+    fn tell(&mut self) {
+        let Tally { looked_at, taken } = std::mem::take(&mut self.tally);
+        if let Some(Waiting { reason, pilot, .. }) = self.pass.front().filter(|_| taken > 0) {
+            let reason = reason.as_str();
+            tracing::info!(reason, %pilot, n_read = looked_at, n_taken = taken, "kept messages taken");
         }
     }
 }

@@ -54,6 +54,13 @@ pub struct Tally {
     pub taken: u64,
 }
 
+impl Tally {
+    pub(crate) fn add(&mut self, other: Tally) {
+        self.looked_at += other.looked_at;
+        self.taken += other.taken;
+    }
+}
+
 /// Messages of a pilot that may be readable now.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub(crate) struct Waiting {
