@@ -125,7 +125,7 @@ impl Office {
         match request {
             Request::Reload => self.reload(),
             Request::Rejected { since } => self.rejected(since.as_deref()),
-            Request::Suggest => Ok(Value::String(self.suggest())),
+            Request::Suggest => Ok(Value::String(self.suggest()?)),
             Request::Replay => Ok(self.replay()?),
             Request::Recompute => {
                 self.settled()?;
@@ -205,9 +205,10 @@ impl Office {
         }
     }
 
-    fn suggest(&self) -> String {
-        let registry = self.registry.get();
-        registry.pilots.keys().map(|pilot| ingest::explain::suggest(pilot, &self.store)).collect()
+    fn suggest(&self) -> anyhow::Result<String> {
+        self.settled()?;
+        let index = self.index.get();
+        Ok(index.registry().pilots.keys().map(|pilot| ingest::suggest::suggest(pilot, &index)).collect())
     }
 
     /// Replays every kept rejection; what is acceptable now is committed where it belongs.

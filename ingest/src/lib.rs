@@ -26,5 +26,6 @@ pub mod publisher;
 pub mod replay;
 pub mod replayer;
 pub mod sparkplug;
+pub mod suggest;
 
 pub use observation::{Identity, Observation};

@@ -1,4 +1,5 @@
-//! What came before the words that explain it is taken by itself, without anybody asking for a replay.
+//! What came before the words that explain it is taken by itself, without anybody asking for a replay; and the lines that
+//! `rejected --suggest` prints for what nobody registered.
 
 use std::path::Path;
 
@@ -142,4 +143,40 @@ fn data_before_the_births_of_a_restart_are_taken_if_they_are_not_older() {
     assert_eq!(refused(&server, "unknown_alias"), (1, 0), "older than the NBIRTH: it stays refused");
     check_accounting(&server);
     assert_eq!(server.terminate(), Some(0));
+}
+
+#[test]
+fn suggested_lines_register_the_series_when_they_are_pasted() {
+    let dir = TempDir::new("suggest");
+    write_registry(dir.path(), "Plc", "Energy");
+    let server = Server::run(dir.path());
+    let reading = |n: u64, name: &str, value: u64| {
+        let at = AT + n * 900_000;
+        format!(r#"{{"asset":"表 7","name":"{name}","at":{at},"value":{value},"unit":"kWh"}}"#)
+    };
+    let energy: Vec<String> = (0..20).map(|n| reading(n, "用电", 100 + n)).collect();
+    // What is a text, or bad, is kept from no suggestion.
+    let odd = r#"{"asset":"表 7","name":"state","at":1740787200000,"value":"RUN"},
+                 {"asset":"表 7","name":"Ua","at":1740787200000,"quality":"bad","unit":"V"}"#;
+    let body = format!(r#"{{"readings":[{},{odd}]}}"#, energy.join(","));
+    publish(&server, &[("pilotline/v1/plant-a/gw1", body.into_bytes())]);
+    let data = dir.path().join("data");
+    let data = data.to_str().unwrap();
+    let (code, lines, err) = ran(&["rejected", "--suggest", "--data", data]);
+    assert_eq!(code, 0, "{err}");
+    assert!(lines.starts_with("# plant-a.toml: "), "{lines}");
+    assert!(lines.contains("kind = \"counter\"  # guessed from 20 of its readings, which never fall"), "{lines}");
+
+    let file = dir.path().join("pilots/plant-a.toml");
+    let pasted = std::fs::read_to_string(&file).unwrap() + &lines;
+    std::fs::write(&file, pasted).unwrap();
+    let (code, out, err) = ran(&["reload", "--data", data]);
+    assert_eq!(code, 0, "{out}{err}\n{lines}");
+    let path = "/api/v1/readings?pilot=plant-a&asset=%E8%A1%A8%207&name=%E7%94%A8%E7%94%B5";
+    let of_registered = |reading: &&Value| reading["flags"].is_null() && reading["unit"] == "kWh";
+    eventually("the readings count", || {
+        server.json(path).as_array().unwrap().iter().filter(of_registered).count() == 20
+    });
+    let (_, lines, _) = ran(&["rejected", "--suggest", "--data", data]);
+    assert_eq!(lines, "");
 }

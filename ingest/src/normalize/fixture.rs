@@ -16,7 +16,7 @@ use crate::observation::LISTENER;
 /// When every message of the tests arrives: 2025-03-01T00:10:00Z.
 pub(crate) const RECEIVED_AT: UnixMillis = UnixMillis(1_740_787_800_000);
 
-const HEAD: &str = r#"
+pub(crate) const HEAD: &str = r#"
 [pilot]
 id = "p-1"
 name = "P"
