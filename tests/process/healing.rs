@@ -135,7 +135,8 @@ fn data_before_the_births_of_a_restart_are_taken_if_they_are_not_older() {
     server.kill();
 
     // Nothing says which birth these belong to, until the node is born again; one is older than that birth.
-    let server = Server::run(dir.path());
+    let (data_dir, pilots) = (dir.path().join("data"), dir.path().join("pilots"));
+    let server = Server::start(&["ingest", "--data", data_dir.to_str().unwrap(), "--pilots", pilots.to_str().unwrap()]);
     publish(&server, &[data(AT + 2_000, 3, 12.0), data(AT + 62_000, 2, 14.0)]);
     assert_eq!((refused(&server, "unknown_alias"), taken(&server)), ((2, 0), vec![10.0, 11.0]));
     publish(&server, &births(AT + 60_000));
