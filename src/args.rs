@@ -162,7 +162,7 @@ pub(crate) struct RejectedArgs {
     /// Take what the registry accepts now, into the past hours where it belongs.
     #[arg(long)]
     pub(crate) replay: bool,
-    /// Print registry lines for the series that nobody registered.
+    /// Print registry lines for the series that nobody registered; every guess says what it was made from.
     #[arg(long, conflicts_with = "replay")]
     pub(crate) suggest: bool,
 }

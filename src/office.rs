@@ -12,8 +12,10 @@ use base64::prelude::BASE64_STANDARD;
 use ingest::auth::Logins;
 use ingest::commit::{Committer, CommitterHandle};
 use ingest::foreign::Foreign;
+use ingest::healing::{self, Healer};
 use ingest::index::{CurrentIndex, Index};
 use ingest::mapping::Mappings;
+use ingest::replayer::{Replayer, Tally};
 use model::registry::{InForce, Mistake, Registry};
 use model::{Programme, UnixMillis};
 use seeds::factors::Factors;
@@ -39,6 +41,7 @@ pub(crate) struct Office {
     pub(crate) committer: CommitterHandle,
     pub(crate) aggregator: Arc<Aggregator>,
     pub(crate) programme: Arc<Programme>,
+    replayer: Arc<Replayer>,
     factors: Arc<Factors>,
     /// Where the files are that a reload reads.
     config: Config,
@@ -46,15 +49,29 @@ pub(crate) struct Office {
 
 /// The threads behind an office.
 pub(crate) struct Threads {
+    /// Of a server only: a command does what it was asked for.
+    healer: Option<Healer>,
     committer: Committer,
     settling: SettleGuard,
     following: AggregatorGuard,
 }
 
 impl Threads {
+    /// Replays by itself what gateways make readable, until they stop.
+    ///
+    /// # Errors
+    /// If no thread can be had.
+    pub(crate) fn heal(&mut self, office: &Office) -> anyhow::Result<()> {
+        let healer = healing::start(Arc::clone(&office.replayer)).context("failed to start the healer thread")?;
+        self.healer = Some(healer);
+        Ok(())
+    }
+
     /// Stops them in the order in which data flows: committer, settling, aggregator.
-    pub(crate) fn stop(self) {
+    pub(crate) fn stop(mut self) {
+        self.healer.iter_mut().for_each(Healer::tell_to_stop);
         self.committer.stop();
+        drop(self.healer);
         drop(self.settling);
         drop(self.following);
     }
@@ -82,6 +99,7 @@ impl Office {
         let aggregator = Aggregator::reaching(reach, Arc::clone(&store), whose, by, Arc::clone(&factors));
         let following = aggregator.start();
         let handle = committer.handle();
+        let replayer = Arc::new(Replayer::new(Arc::clone(&index), handle.clone()));
         let office = Office {
             store,
             registry,
@@ -90,10 +108,11 @@ impl Office {
             committer: handle,
             aggregator,
             programme,
+            replayer,
             factors,
             config: config.clone(),
         };
-        Ok((Arc::new(office), Threads { committer, settling, following }))
+        Ok((Arc::new(office), Threads { healer: None, committer, settling, following }))
     }
 
     /// Does what a command asks; `progress` gets the share done of what takes long.
@@ -106,7 +125,7 @@ impl Office {
         match request {
             Request::Reload => self.reload(),
             Request::Rejected { since } => self.rejected(since.as_deref()),
-            Request::Suggest => Ok(Value::String(self.suggest())),
+            Request::Suggest => Ok(Value::String(self.suggest()?)),
             Request::Replay => Ok(self.replay()?),
             Request::Recompute => {
                 self.settled()?;
@@ -177,50 +196,24 @@ impl Office {
     fn rejected(&self, since: Option<&str>) -> Result<Value, Failure> {
         let since = since.map_or(Ok(UnixMillis(0)), UnixMillis::parse).context("--since")?;
         self.settled()?;
-        let mut rows = Vec::new();
-        self.each_rejection(since, |row| {
-            rows.push(shown_rejection(row));
-            Ok(())
-        })?;
-        Ok(Value::Array(rows))
-    }
-
-    fn each_rejection(
-        &self,
-        since: UnixMillis,
-        mut look: impl FnMut(RejectionRow) -> anyhow::Result<()>,
-    ) -> anyhow::Result<()> {
-        let mut after = 0;
+        let (mut rows, mut after) = (Vec::new(), 0);
         loop {
             let page = self.store.rejections(since, after, REJECTIONS_PAGE).context("failed to read rejections")?;
-            let Some(last) = page.last() else { return Ok(()) };
+            let Some(last) = page.last() else { return Ok(Value::Array(rows)) };
             after = last.id;
-            page.into_iter().try_for_each(&mut look)?;
+            rows.extend(page.into_iter().map(shown_rejection));
         }
     }
 
-    fn suggest(&self) -> String {
-        let registry = self.registry.get();
-        registry.pilots.keys().map(|pilot| ingest::explain::suggest(pilot, &self.store)).collect()
+    fn suggest(&self) -> anyhow::Result<String> {
+        self.settled()?;
+        let index = self.index.get();
+        Ok(index.registry().pilots.keys().map(|pilot| ingest::suggest::suggest(pilot, &index)).collect())
     }
 
     /// Replays every kept rejection; what is acceptable now is committed where it belongs.
     fn replay(&self) -> anyhow::Result<Value> {
-        self.settled()?;
-        let index = self.index.get();
-        let (mut looked_at, mut taken) = (0u64, 0u64);
-        self.each_rejection(UnixMillis(0), |row| {
-            if row.replayed || !row.has_bytes {
-                return Ok(());
-            }
-            looked_at += 1;
-            if let Some(batch) = ingest::replay::replay(&row, &index) {
-                self.committer.submit_blocking(batch).context("failed to commit a replayed message")?;
-                taken += 1;
-            }
-            Ok(())
-        })?;
-        self.settled()?;
+        let Tally { looked_at, taken } = self.replayer.all()?;
         Ok(json!({ "looked_at": looked_at, "taken": taken }))
     }
 

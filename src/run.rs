@@ -63,7 +63,7 @@ impl Server {
     pub(crate) async fn start(
         config: &Config,
         office: Arc<Office>,
-        threads: Threads,
+        mut threads: Threads,
         furnish: impl FnOnce(&mut Site),
     ) -> anyhow::Result<Server> {
         let http = bind_http(config, &office).await?;
@@ -88,6 +88,7 @@ impl Server {
                 tracing::error!(error = format!("{error:#}"), "readings of newly registered series not taken up");
             }
         });
+        threads.heal(&office)?;
         let mqtt = listener.as_ref().map(Listener::local_addr);
         let (mqtt, address) = (mqtt, http.local_addr().context("the HTTP listener has no address")?);
         let (stop_http, stopped) = tokio::sync::oneshot::channel::<()>();

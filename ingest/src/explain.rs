@@ -1,21 +1,19 @@
-//! What becomes of one message, step by step, for the person who points a gateway at Pilotline; and registry lines to paste
-//! for series that nobody registered.
+//! What becomes of one message, step by step, for the person who points a gateway at Pilotline.
 //!
 //! Explaining changes nothing: no series gets a number.
 
-use std::collections::BTreeMap;
 use std::fmt;
 
 use bumpalo::Bump;
 use model::reason::{Refusal, RefusedPart};
-use model::{Dimension, OrderEvent, PilotId, Reading, Unit};
+use model::{OrderEvent, PilotId, Reading};
 use serde::Serialize;
-use store::{Registration, Store};
 
 use crate::decode::{Decoded, shown, shown_number};
 use crate::index::{Index, SentUnit};
 use crate::normalize::check::{Checker, Taken};
 use crate::normalize::{Opened, Passage, open};
+use crate::suggest::{Course, Missing};
 use crate::{Identity, Observation};
 
 /// What becomes of one message.
@@ -97,7 +95,7 @@ pub fn explain(observation: &Observation, identity: &Identity, index: &Index) ->
 }
 
 fn of_opened(topic: String, opened: Opened<'_>) -> Explanation {
-    let Opened { address, message, checker, .. } = opened;
+    let Opened { address, message, checker, index } = opened;
     let mut missing = Missing::default();
     let mut parts = Vec::new();
     // The parts are counted in u32; their number is capped at 10,000.
@@ -131,7 +129,7 @@ fn of_opened(topic: String, opened: Opened<'_>) -> Explanation {
         rules: message.origin.rules.iter().map(|rule| rule.clone().into_owned()).collect(),
         parts,
         refusal: None,
-        suggestion: missing.lines(),
+        suggestion: missing.lines(address.pilot, &index.foreign().mappings),
     }
 }
 
@@ -150,12 +148,8 @@ fn reading_becomes(decoded: &Decoded<'_>, part: RefusedPart, checker: &Checker<'
             Becomes::Reading { series: format!("{quantity} ({kind}){of_product}"), unit, converted_from, reading }
         }
         Ok(Taken::Unregistered(reading)) => {
-            missing.add(
-                &decoded.asset,
-                &decoded.name,
-                decoded.product.as_deref(),
-                decoded.unit.as_deref().or(decoded.unit_hint.as_deref()),
-            );
+            let unit = decoded.unit.as_deref().or(decoded.unit_hint.as_deref());
+            missing.add((&decoded.asset, &decoded.name), decoded.product.as_deref(), unit, Course::default());
             Becomes::Unregistered { reading, refusal: checker.unknown_series(decoded).at(part) }
         }
         Ok(Taken::Ignored(ignore)) => Becomes::Ignored { asset: ignore.asset.clone(), name: ignore.name.clone() },
@@ -261,134 +255,6 @@ fn flags(f: &mut fmt::Formatter<'_>, reading: &Reading) -> fmt::Result {
     match reading.flags.words().join(", ").as_str() {
         "" => Ok(()),
         words => write!(f, " [{words}]"),
-    }
-}
-
-/// Series that nobody registered, by asset and name, with the units and products they were sent with.
-#[derive(Default)]
-struct Missing {
-    series: BTreeMap<(String, String), Sent>,
-}
-
-#[derive(Default)]
-struct Sent {
-    units: Vec<String>,
-    n_products: usize,
-}
-
-impl Missing {
-    fn add(&mut self, asset: &str, name: &str, product: Option<&str>, unit: Option<&str>) {
-        let sent = self.series.entry((asset.to_owned(), name.to_owned())).or_default();
-        sent.n_products += usize::from(product.is_some());
-        if let Some(unit) = unit
-            && !sent.units.iter().any(|seen| seen == unit)
-        {
-            sent.units.push(unit.to_owned());
-        }
-    }
-
-    fn lines(&self) -> String {
-        self.series.iter().map(|((asset, name), sent)| sent.lines(asset, name)).collect()
-    }
-}
-
-impl Sent {
-    fn lines(&self, asset: &str, name: &str) -> String {
-        let unit = self.units.first().map(String::as_str);
-        let (quantity, kind, guessed_unit) = guess(name, unit);
-        let mut lines = format!("[[series]]\nasset = {}\nname = {}\n", quoted(asset), quoted(name));
-        if self.n_products > 0 {
-            lines.push_str("# each reading names its product\n");
-        }
-        lines.push_str(&format!("quantity = {}  # guessed: check it\n", quoted(&quantity)));
-        lines.push_str(&format!("kind = \"{kind}\"  # guessed: counter, delta, gauge or duration\n"));
-        let unit_was = match self.units.as_slice() {
-            [] => "  # none was sent".to_owned(),
-            [_] => String::new(),
-            more => format!("  # sent in {}", more.iter().map(|unit| shown(unit)).collect::<Vec<_>>().join(", ")),
-        };
-        lines.push_str(&format!("unit = {}{unit_was}\n\n", quoted(&guessed_unit)));
-        lines
-    }
-}
-
-/// Text as a TOML basic string.
-fn quoted(text: &str) -> String {
-    let mut out = String::from('"');
-    for c in text.chars() {
-        match c {
-            '"' | '\\' => out.extend(['\\', c]),
-            c if c.is_control() => out.push_str(&format!("\\u{:04X}", u32::from(c))),
-            c => out.push(c),
-        }
-    }
-    out.push('"');
-    out
-}
-
-/// Quantity, kind and unit that a name and the unit it was sent in make likely.
-fn guess(name: &str, sent: Option<&str>) -> (String, &'static str, String) {
-    let has = |words: &[&str]| words.iter().any(|word| name.to_lowercase().contains(word));
-    let unit = sent.and_then(Unit::parse);
-    let symbol = |otherwise: &str| unit.map_or(otherwise.to_owned(), |unit| unit.symbol().to_owned());
-    match unit.map(|unit| unit.dimension()) {
-        Some(Dimension::Energy) => ("energy.electricity".to_owned(), "counter", symbol("kWh")),
-        Some(Dimension::Power) => (format!("power.{}", word(name)), "gauge", symbol("kW")),
-        Some(Dimension::Volume) => ("energy.natural_gas".to_owned(), "counter", symbol("m3")),
-        Some(Dimension::Mass) => ("energy.raw_coal".to_owned(), "delta", symbol("kg")),
-        Some(Dimension::Time) => ("time.cycle".to_owned(), "duration", symbol("s")),
-        Some(Dimension::Money) => ("cost.other".to_owned(), "delta", symbol("CNY")),
-        Some(Dimension::Count) => (pieces(&has), "delta", symbol("piece")),
-        None if has(&["defect", "scrap", "reject", "good", "pieces", "output"]) => {
-            (pieces(&has), "delta", symbol("piece"))
-        }
-        None if has(&["electric", "kwh", "energy"]) => ("energy.electricity".to_owned(), "counter", symbol("kWh")),
-        None if has(&["cycle"]) => ("time.cycle".to_owned(), "duration", symbol("s")),
-        Some(Dimension::Temperature | Dimension::Number | Dimension::Other) | None => {
-            (format!("variable.{}", word(name)), "gauge", sent.unwrap_or("1").to_owned())
-        }
-    }
-}
-
-fn pieces(has: &impl Fn(&[&str]) -> bool) -> String {
-    let what = if has(&["scrap"]) {
-        "scrap"
-    } else if has(&["rework"]) {
-        "rework"
-    } else if has(&["defect", "reject", "bad"]) {
-        "defective"
-    } else {
-        "good"
-    };
-    format!("output.{what}")
-}
-
-/// A name as the last part of a quantity.
-fn word(name: &str) -> String {
-    name.chars().map(|c| if c.is_alphanumeric() || c == '_' || c == '-' { c } else { '_' }).collect()
-}
-
-/// `[[series]]` lines for the unregistered series of a pilot, under a comment that names its file; empty if there are none.
-pub fn suggest(pilot: &PilotId, store: &Store) -> String {
-    let entries = store.catalogue_of(pilot);
-    let is_registered = |registration: &Registration| matches!(registration, Registration::Registered);
-    let mut missing = Missing::default();
-    for entry in &entries {
-        let Registration::Unregistered { unit } = &entry.registration else { continue };
-        let key = &entry.key;
-        let is_declared = entries.iter().any(|other| {
-            let is_same_place = (&other.key.asset, &other.key.name) == (&key.asset, &key.name);
-            is_registered(&other.registration) && is_same_place
-        });
-        if !is_declared {
-            missing.add(&key.asset, &key.name, key.product.as_deref(), unit.as_deref());
-        }
-    }
-    match missing.lines().as_str() {
-        "" => String::new(),
-        lines => {
-            format!("# {pilot}.toml: series that were sent and that nobody registered\n\n{lines}")
-        }
     }
 }
 

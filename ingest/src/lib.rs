@@ -15,6 +15,7 @@ pub mod commit;
 pub mod decode;
 pub mod explain;
 pub mod foreign;
+pub mod healing;
 pub mod hub;
 pub mod index;
 pub mod listener;
@@ -23,7 +24,9 @@ pub mod normalize;
 pub mod observation;
 pub mod publisher;
 pub mod replay;
+pub mod replayer;
 pub mod sources;
 pub mod sparkplug;
+pub mod suggest;
 
 pub use observation::{Identity, Observation};

@@ -135,7 +135,7 @@ pub(crate) struct Opened<'a> {
     pub(crate) address: Address<'a>,
     pub(crate) message: Message<'a>,
     pub(crate) checker: Checker<'a>,
-    index: &'a Index,
+    pub(crate) index: &'a Index,
 }
 
 /// The pilot of a message, and the gateway that a Pilotline v1 topic names.

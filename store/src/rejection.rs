@@ -4,11 +4,12 @@
 //! - the same refusal of the same bytes is one row, whose `times` grows;
 //! - bytes of all pilots stay under [`REJECTION_BYTES_MAX`], those of one pilot under an eighth of it; beyond it hash,
 //!   size, reason and count remain, and beyond [`BARE_ROWS_MAX`] of those the counters alone;
-//! - a row is replayed once: its numbers move from `rejected` to `committed` in the transaction that marks it.
+//! - a row is replayed once: its numbers move from `rejected` to `committed` in the transaction that marks it;
+//! - `waiting` names exactly the rows with bytes that have a refusal of [`PASSING`], so that nobody reads bytes to find them.
 
 use rusqlite::{Connection, OptionalExtension, Transaction, params};
 
-use model::UnixMillis;
+use model::{PilotId, Reason, UnixMillis};
 
 use crate::api::{Counters, RejectedMessage, RejectionRow, Replayed, WholeOrParts};
 use crate::error::{StoreError, reading, writing};
@@ -28,6 +29,9 @@ const BARE: &str = "#bare";
 /// The key of the sum over all pilots.
 const ALL: &str = "#all";
 
+/// Reasons that pass when a gateway says more, without anybody changing a file.
+const PASSING: [Reason; 2] = [Reason::UnknownAlias, Reason::UnknownId];
+
 fn place(id: i64) -> String {
     format!("rejection/{id}")
 }
@@ -38,7 +42,11 @@ fn weight(message: &RejectedMessage) -> i64 {
 }
 
 fn reason_of(message: &RejectedMessage) -> i64 {
-    message.refusals.first().map_or(-1, |refusal| i64::try_from(refusal.reason.index()).unwrap_or(-1))
+    message.refusals.first().map_or(-1, |refusal| number(refusal.reason))
+}
+
+fn number(reason: Reason) -> i64 {
+    i64::try_from(reason.index()).unwrap_or(-1)
 }
 
 fn whole(message: &RejectedMessage) -> i64 {
@@ -102,7 +110,8 @@ fn insert(tx: &Transaction<'_>, message: &RejectedMessage, bytes_max: i64) -> Re
     let fits = sum_of(tx, ALL)?.saturating_add(weight) <= bytes_max
         && sum_of(tx, pilot)?.saturating_add(weight) <= bytes_max / PILOT_SHARE;
     if fits {
-        put(tx, message, weight)?;
+        let id = put(tx, message, weight)?;
+        wait(tx, id, message)?;
         add_sum(tx, ALL, weight)?;
         return add_sum(tx, pilot, weight);
     }
@@ -117,7 +126,43 @@ fn insert(tx: &Transaction<'_>, message: &RejectedMessage, bytes_max: i64) -> Re
     add_sum(tx, BARE, 1)
 }
 
-fn put(tx: &Transaction<'_>, message: &RejectedMessage, kept: i64) -> Result<(), StoreError> {
+/// Notes for what a kept message waits.
+fn wait(tx: &Transaction<'_>, id: i64, message: &RejectedMessage) -> Result<(), StoreError> {
+    let has = |reason: &Reason| message.refusals.iter().any(|refusal| refusal.reason == *reason);
+    for reason in PASSING.into_iter().filter(has) {
+        tx.prepare_cached("INSERT OR REPLACE INTO waiting(reason, pilot, rejection, topic) VALUES (?1, ?2, ?3, ?4)")
+            .and_then(|mut statement| statement.execute(params![number(reason), pilot_key(message), id, message.topic]))
+            .map_err(writing("what a message waits for"))?;
+    }
+    Ok(())
+}
+
+/// A message of this pilot waits for nothing more.
+fn wait_no_more(tx: &Transaction<'_>, id: i64, pilot: &str) -> Result<(), StoreError> {
+    for reason in PASSING {
+        tx.prepare_cached("DELETE FROM waiting WHERE reason = ?1 AND pilot = ?2 AND rejection = ?3")
+            .and_then(|mut statement| statement.execute(params![number(reason), pilot, id]))
+            .map_err(writing("what a message waits for"))?;
+    }
+    Ok(())
+}
+
+/// Notes for what the messages of an older file wait; one that does not read stays for `check` to tell.
+pub(crate) fn note_waiting(tx: &Transaction<'_>) -> Result<(), StoreError> {
+    let failed = reading("rejections");
+    let mut statement =
+        tx.prepare("SELECT id, blob FROM rejection WHERE replayed = 0 AND kept > 0").map_err(&failed)?;
+    let mut rows = statement.query([]).map_err(&failed)?;
+    while let Some(row) = rows.next().map_err(&failed)? {
+        let (id, blob): (i64, Vec<u8>) = (row.get(0).map_err(&failed)?, row.get(1).map_err(&failed)?);
+        if let Ok(message) = unseal_value::<RejectedMessage>(&place(id), &blob) {
+            wait(tx, id, &message)?;
+        }
+    }
+    Ok(())
+}
+
+fn put(tx: &Transaction<'_>, message: &RejectedMessage, kept: i64) -> Result<i64, StoreError> {
     let failed = writing("a rejection");
     tx.prepare_cached(
         "INSERT INTO rejection(hash, reason, whole, last_at, times, replayed, kept, blob)
@@ -129,7 +174,8 @@ fn put(tx: &Transaction<'_>, message: &RejectedMessage, kept: i64) -> Result<(),
     })
     .map_err(&failed)?;
     let id = tx.last_insert_rowid();
-    set_message(tx, id, message)
+    set_message(tx, id, message)?;
+    Ok(id)
 }
 
 fn set_message(tx: &Transaction<'_>, id: i64, message: &RejectedMessage) -> Result<(), StoreError> {
@@ -182,25 +228,74 @@ pub(crate) fn replay(tx: &Transaction<'_>, replayed: &Replayed, counters: &mut C
             }
         }
     }
-    let is_done = replayed.remaining.is_empty();
-    let weight_before = kept.kept;
+    let (is_done, weight_before) = (replayed.remaining.is_empty(), kept.kept);
+    wait_no_more(tx, replayed.rejection, pilot_key(&kept.message))?;
     if is_done {
         kept.message.bytes.clear();
         kept.kept = 0;
     } else {
         kept.message.whole = WholeOrParts::Parts;
         kept.message.refusals.clone_from(&replayed.remaining);
+        wait(tx, replayed.rejection, &kept.message)?;
+        join_twin(tx, replayed.rejection, &kept.message, counters)?;
     }
     add_sum(tx, ALL, kept.kept - weight_before)?;
     add_sum(tx, pilot_key(&kept.message), kept.kept - weight_before)?;
     set_message(tx, replayed.rejection, &kept.message)?;
     let values = params![replayed.rejection, is_done, kept.kept, reason_of(&kept.message), whole(&kept.message)];
-    tx.prepare_cached(
-        "UPDATE OR REPLACE rejection SET replayed = ?2, kept = ?3, reason = ?4, whole = ?5 WHERE id = ?1",
-    )
-    .and_then(|mut statement| statement.execute(values))
-    .map_err(writing("a rejection"))?;
+    tx.prepare_cached("UPDATE rejection SET replayed = ?2, kept = ?3, reason = ?4, whole = ?5 WHERE id = ?1")
+        .and_then(|mut statement| statement.execute(values))
+        .map_err(writing("a rejection"))?;
     Ok(())
+}
+
+/// The same bytes may have come again and been kept as what `message` becomes only now: one row goes on for both. How often
+/// the other came is added, and what was counted for its refusals becomes what is counted for these.
+fn join_twin(
+    tx: &Transaction<'_>,
+    id: i64,
+    message: &RejectedMessage,
+    counters: &mut Counters,
+) -> Result<(), StoreError> {
+    let twin: Option<i64> = tx
+        .prepare_cached("SELECT id FROM rejection WHERE hash = ?1 AND reason = ?2 AND whole = ?3 AND id <> ?4")
+        .and_then(|mut statement| {
+            let key = params![message.hash.to_le_bytes(), reason_of(message), whole(message), id];
+            statement.query_row(key, |row| row.get(0)).optional()
+        })
+        .map_err(reading("a rejection"))?;
+    let Some(twin) = twin else { return Ok(()) };
+    if let Some(Kept { message: other, times, kept, is_replayed }) = find(tx, twin)? {
+        if !is_replayed {
+            for refusal in &other.refusals {
+                let refused = &mut counters.refused[refusal.reason.index()];
+                *refused = refused.saturating_sub(times);
+            }
+            message.refusals.iter().for_each(|refusal| counters.refused[refusal.reason.index()] += times);
+            tx.execute("UPDATE rejection SET times = times + ?2 WHERE id = ?1", params![id, times.cast_signed()])
+                .map_err(writing("a rejection"))?;
+        }
+        wait_no_more(tx, twin, pilot_key(&other))?;
+        add_sum(tx, ALL, -kept)?;
+        add_sum(tx, pilot_key(&other), -kept)?;
+    }
+    tx.execute("DELETE FROM rejection WHERE id = ?1", [twin]).map(drop).map_err(writing("a rejection"))
+}
+
+/// A row of `id, times, last_at, replayed, kept, blob`.
+fn listed(row: &rusqlite::Row<'_>) -> Result<RejectionRow, StoreError> {
+    let failed = reading("rejections");
+    let number = |idx| row.get::<_, i64>(idx).map_err(&failed);
+    let id = number(0)?;
+    let blob: Vec<u8> = row.get(5).map_err(&failed)?;
+    Ok(RejectionRow {
+        id,
+        message: unseal_value(&place(id), &blob)?,
+        times: number(1)?.cast_unsigned(),
+        last_at: UnixMillis(number(2)?),
+        has_bytes: number(4)? > 0,
+        replayed: number(3)? != 0,
+    })
 }
 
 impl Store {
@@ -221,27 +316,58 @@ impl Store {
             let mut rows = statement.query(params![after_id, since.0, limit]).map_err(&failed)?;
             let mut found = Vec::new();
             while let Some(row) = rows.next().map_err(&failed)? {
-                let number = |idx| row.get::<_, i64>(idx).map_err(&failed);
-                let id = number(0)?;
-                let blob: Vec<u8> = row.get(5).map_err(&failed)?;
-                found.push(RejectionRow {
-                    id,
-                    message: unseal_value(&place(id), &blob)?,
-                    times: number(1)?.cast_unsigned(),
-                    last_at: UnixMillis(number(2)?),
-                    has_bytes: number(4)? > 0,
-                    replayed: number(3)? != 0,
-                });
+                found.push(listed(row)?);
             }
             Ok(found)
+        })
+    }
+
+    /// One rejection; none if it is gone.
+    ///
+    /// # Errors
+    /// On reading, or if its checksum is wrong.
+    pub fn rejection(&self, id: i64) -> Result<Option<RejectionRow>, StoreError> {
+        let failed = reading("rejections");
+        self.read(|conn| {
+            let mut statement = conn
+                .prepare_cached("SELECT id, times, last_at, replayed, kept, blob FROM rejection WHERE id = ?1")
+                .map_err(&failed)?;
+            let mut rows = statement.query([id]).map_err(&failed)?;
+            rows.next().map_err(&failed)?.map(listed).transpose()
+        })
+    }
+
+    /// Kept rejections of a pilot that may be readable once its gateways have said more, by id and topic: those with a
+    /// refusal of this reason (`unknown_id` or `unknown_alias`; of another there are none), ascending by id from after
+    /// `after_id`, at most `limit`. Reads no message.
+    ///
+    /// # Errors
+    /// On reading.
+    pub fn waiting(
+        &self,
+        reason: Reason,
+        pilot: &PilotId,
+        after_id: i64,
+        limit: usize,
+    ) -> Result<Vec<(i64, String)>, StoreError> {
+        let limit = i64::try_from(limit).unwrap_or(i64::MAX);
+        self.read(|conn| {
+            conn.prepare_cached(
+                "SELECT rejection, topic FROM waiting WHERE reason = ?1 AND pilot = ?2 AND rejection > ?3
+                 ORDER BY rejection LIMIT ?4",
+            )
+            .and_then(|mut statement| {
+                let found = params![number(reason), pilot.as_str(), after_id, limit];
+                statement.query_map(found, |row| Ok((row.get(0)?, row.get(1)?)))?.collect()
+            })
+            .map_err(reading("what messages wait for"))
         })
     }
 }
 
 #[cfg(test)]
 mod tests {
-    use model::PilotId;
-    use model::reason::{Reason, Refusal, RefusedPart};
+    use model::reason::{Refusal, RefusedPart};
 
     use super::*;
     use crate::schema::store_writer;
@@ -315,5 +441,82 @@ mod tests {
         keep(&tx, &message(1, "p-1", 10), 1 << 20).unwrap();
         tx.commit().unwrap();
         assert_eq!(rows(&conn).iter().map(|row| row.0).collect::<Vec<_>>(), [1], "refused again, it is a new one");
+    }
+
+    /// What waits for dictionaries of pilot p-1: ids of rows.
+    fn waiting(conn: &Connection, reason: Reason) -> Vec<i64> {
+        let mut statement = conn
+            .prepare("SELECT rejection FROM waiting WHERE reason = ?1 AND pilot = 'p-1' ORDER BY rejection")
+            .unwrap();
+        statement.query_map([number(reason)], |row| row.get(0)).unwrap().map(Result::unwrap).collect()
+    }
+
+    fn refused(hash: u128, reasons: &[Reason]) -> RejectedMessage {
+        let refusals = reasons.iter().map(|reason| refusal(*reason)).collect();
+        RejectedMessage { refusals, ..message(hash, "p-1", 500) }
+    }
+
+    #[test]
+    fn a_message_waits_for_what_may_pass_as_long_as_it_is_refused_for_it() {
+        let dir = TempDir::new();
+        let mut conn = store_writer(dir.path()).unwrap();
+        let tx = conn.transaction().unwrap();
+        for (hash, reasons) in [
+            (1, &[Reason::UnknownSeries, Reason::UnknownId][..]),
+            (2, &[Reason::BadJson]),
+            (3, &[Reason::UnknownId, Reason::UnknownAlias]),
+        ] {
+            keep(&tx, &refused(hash, reasons), 1 << 20).unwrap();
+        }
+        // Without bytes there is nothing to read again.
+        keep(&tx, &refused(4, &[Reason::UnknownId]), 1).unwrap();
+        assert_eq!((waiting(&tx, Reason::UnknownId), waiting(&tx, Reason::UnknownAlias)), (vec![1, 3], vec![3]));
+        let remains = |rejection, remaining| Replayed { rejection, mended: Vec::new(), remaining };
+        let mut counters = Counters::default();
+        replay(&tx, &remains(1, vec![refusal(Reason::UnknownSeries)]), &mut counters).unwrap();
+        replay(&tx, &remains(3, vec![refusal(Reason::UnknownAlias)]), &mut counters).unwrap();
+        assert_eq!((waiting(&tx, Reason::UnknownId), waiting(&tx, Reason::UnknownAlias)), (vec![], vec![3]));
+        replay(&tx, &remains(3, Vec::new()), &mut counters).unwrap();
+        assert_eq!(waiting(&tx, Reason::UnknownAlias), Vec::<i64>::new());
+    }
+
+    #[test]
+    fn a_file_of_version_2_learns_for_what_its_messages_wait() {
+        let dir = TempDir::new();
+        let mut conn = store_writer(dir.path()).unwrap();
+        let tx = conn.transaction().unwrap();
+        for (hash, reason) in [(1, Reason::UnknownId), (2, Reason::BadJson), (3, Reason::UnknownId)] {
+            keep(&tx, &refused(hash, &[reason]), 1 << 20).unwrap();
+        }
+        tx.execute("UPDATE rejection SET blob = x'00' WHERE id = 1", []).unwrap();
+        tx.execute_batch("DROP TABLE waiting").unwrap();
+        tx.commit().unwrap();
+        conn.pragma_update(None, "user_version", 2).unwrap();
+        drop(conn);
+        let conn = store_writer(dir.path()).unwrap();
+        assert_eq!(waiting(&conn, Reason::UnknownId), [3], "the first one's bytes are damaged");
+    }
+
+    #[test]
+    fn a_replayed_row_takes_up_the_row_that_it_comes_to_equal() {
+        let dir = TempDir::new();
+        let mut conn = store_writer(dir.path()).unwrap();
+        let tx = conn.transaction().unwrap();
+        let first = refused(7, &[Reason::UnknownId]);
+        keep(&tx, &first, 1 << 20).unwrap();
+        let again = RejectedMessage { whole: WholeOrParts::Parts, ..first };
+        keep(&tx, &again, 1 << 20).unwrap();
+        keep(&tx, &again, 1 << 20).unwrap();
+        let mut counters = Counters::default();
+        counters.rejected[Reason::UnknownId.index()] = 1;
+        // Two of the other row, and one that the replay counts for this one.
+        counters.refused[Reason::UnknownId.index()] = 3;
+        let replayed = Replayed { rejection: 1, mended: Vec::new(), remaining: vec![refusal(Reason::UnknownId)] };
+        replay(&tx, &replayed, &mut counters).unwrap();
+        assert_eq!(rows(&tx).iter().map(|row| row.0).collect::<Vec<_>>(), [3]);
+        assert_eq!((waiting(&tx, Reason::UnknownId), counters.refused[Reason::UnknownId.index()]), (vec![1], 3));
+        let done = Replayed { rejection: 1, mended: vec![refusal(Reason::UnknownId)], remaining: Vec::new() };
+        replay(&tx, &done, &mut counters).unwrap();
+        assert_eq!((kept_bytes(&tx).unwrap(), counters.refused[Reason::UnknownId.index()]), (0, 0));
     }
 }

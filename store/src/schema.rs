@@ -13,9 +13,10 @@ use std::path::Path;
 use std::time::Duration;
 
 use rusqlite::config::DbConfig;
-use rusqlite::{Connection, OpenFlags};
+use rusqlite::{Connection, OpenFlags, Transaction};
 
 use crate::error::{StoreError, reading, writing};
+use crate::rejection;
 use crate::seal::seal;
 
 /// The acknowledgement path.
@@ -25,8 +26,8 @@ pub(crate) const STORE_FILE: &str = "store.sqlite";
 
 /// 2: rows of version 2.
 const JOURNAL_VERSION: i64 = 2;
-/// 2: outages, learned messages, counts with their number.
-const STORE_VERSION: i64 = 2;
+/// 2: outages, learned messages, counts with their number. 3: what kept messages wait for.
+const STORE_VERSION: i64 = 3;
 
 /// How long a writer waits for another: far above the 50 ms of a transaction; beyond it something is stuck.
 const BUSY: Duration = Duration::from_secs(10);
@@ -88,14 +89,31 @@ CREATE TABLE learned(id INTEGER PRIMARY KEY, pilot TEXT NOT NULL, topic TEXT NOT
 CREATE UNIQUE INDEX learned_key ON learned(pilot, topic);
 ";
 
+/// What version 3 adds.
+const STORE_DDL_3: &str = "
+CREATE TABLE waiting(reason INTEGER NOT NULL, pilot TEXT NOT NULL, rejection INTEGER NOT NULL, topic TEXT NOT NULL,
+  PRIMARY KEY(reason, pilot, rejection)) WITHOUT ROWID;
+";
+
+/// Brings a file from the version before to this one: tables, then rows that SQL alone cannot make.
+struct Step {
+    ddl: &'static str,
+    fill: fn(&Transaction<'_>) -> Result<(), StoreError>,
+}
+
+const fn step(ddl: &'static str) -> Step {
+    Step { ddl, fill: |_| Ok(()) }
+}
+
 /// The journal's own connection for commits; creates the file.
 pub(crate) fn journal_writer(dir: &Path) -> Result<Connection, StoreError> {
-    writer(&dir.join(JOURNAL_FILE), &[JOURNAL_DDL, ""])
+    writer(&dir.join(JOURNAL_FILE), &[step(JOURNAL_DDL), step("")])
 }
 
 /// The store's connection for writing; creates the file.
 pub(crate) fn store_writer(dir: &Path) -> Result<Connection, StoreError> {
-    let conn = writer(&dir.join(STORE_FILE), &[STORE_DDL, STORE_DDL_2])?;
+    let third = Step { ddl: STORE_DDL_3, fill: rejection::note_waiting };
+    let conn = writer(&dir.join(STORE_FILE), &[step(STORE_DDL), step(STORE_DDL_2), third])?;
     let blob = seal("meta/store.schema", &STORE_VERSION.to_le_bytes());
     conn.execute("INSERT OR REPLACE INTO meta(key, blob) VALUES ('store.schema', ?1)", [blob])
         .map_err(writing("the schema's version"))?;
@@ -125,7 +143,7 @@ fn flags(access: OpenFlags) -> OpenFlags {
 }
 
 /// `steps[n]` brings a file from version n to n + 1.
-fn writer(path: &Path, steps: &[&str]) -> Result<Connection, StoreError> {
+fn writer(path: &Path, steps: &[Step]) -> Result<Connection, StoreError> {
     let failed = |source| StoreError::Open { path: path.to_owned(), source };
     let access = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_CREATE;
     let mut conn = Connection::open_with_flags(path, flags(access)).map_err(failed)?;
@@ -135,7 +153,10 @@ fn writer(path: &Path, steps: &[&str]) -> Result<Connection, StoreError> {
     if found < version {
         let tx = conn.transaction().map_err(failed)?;
         let done = usize::try_from(found).unwrap_or(0);
-        steps[done..].iter().try_for_each(|step| tx.execute_batch(step)).map_err(failed)?;
+        for step in &steps[done..] {
+            tx.execute_batch(step.ddl).map_err(failed)?;
+            (step.fill)(&tx)?;
+        }
         tx.pragma_update(None, "user_version", version).map_err(failed)?;
         tx.commit().map_err(failed)?;
     }
@@ -219,7 +240,7 @@ mod tests {
         conn.pragma_update(None, "user_version", 99).unwrap();
         drop(conn);
         let error = store_writer(dir.path()).unwrap_err().to_string();
-        assert!(error.ends_with("has schema version 99, this program knows up to 2; use the newer program"), "{error}");
+        assert!(error.ends_with("has schema version 99, this program knows up to 3; use the newer program"), "{error}");
     }
 
     #[test]

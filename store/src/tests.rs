@@ -739,7 +739,7 @@ fn a_directory_of_version_1_opens_counts_right_and_is_brought_up() {
     journal.execute("INSERT INTO journal VALUES (1, 9, ?1)", [row]).unwrap();
     journal.pragma_update(None, "user_version", 1).unwrap();
     let conn = Connection::open(dir.path().join("store.sqlite")).unwrap();
-    conn.execute_batch("DROP TABLE outage; DROP TABLE learned").unwrap();
+    conn.execute_batch("DROP TABLE outage; DROP TABLE learned; DROP TABLE waiting").unwrap();
     let blob = seal_value("state/settled", &state).unwrap();
     conn.execute("INSERT INTO state VALUES ('settled', ?1)", [blob]).unwrap();
     conn.pragma_update(None, "user_version", 1).unwrap();

@@ -9,6 +9,7 @@ mod clients;
 mod commands;
 mod demo;
 mod harness;
+mod healing;
 mod kill;
 mod loss;
 mod order;

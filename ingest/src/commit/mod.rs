@@ -455,7 +455,8 @@ impl Shared {
     }
 }
 
-fn merge(batch: &mut Batch, ready: Batch) {
+/// Adds what another batch holds: one commit for both.
+pub(crate) fn merge(batch: &mut Batch, ready: Batch) {
     let Batch { readings, orders, rejections, counters, hashes, sessions, held, sequences, replayed, outages, learned } =
         ready;
     batch.readings.extend(readings);

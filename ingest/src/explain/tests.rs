@@ -1,7 +1,7 @@
 //! An explanation as a person reads it, and the lines to paste.
 
 use super::*;
-use crate::normalize::fixture::{PLANT, Plant, observed, pilot_id, timed};
+use crate::normalize::fixture::{Plant, observed, pilot_id, timed};
 use crate::normalize::normalize;
 
 fn explained(plant: &Plant, observation: &Observation) -> Explanation {
@@ -61,9 +61,9 @@ fn a_message_is_explained_part_by_part() {
     [[series]]
     asset = "oven"
     name = "temperature"
-    quantity = "variable.temperature"  # guessed: check it
-    kind = "gauge"  # guessed: counter, delta, gauge or duration
-    unit = "°C"
+    quantity = "variable.temperature"  # guessed from the word `temperature` of the name and the unit `°C`
+    kind = "gauge"  # guessed from the quantity; 0 readings say nothing yet
+    unit = "°C"  # as sent
     "#);
     assert_eq!(plant.store().catalogue_of(&pilot_id()), []);
 }
@@ -96,68 +96,4 @@ fn an_explanation_agrees_with_what_happens() {
         );
         assert_eq!(explained(&plant, &observation).outcome == Verdict::Committed, is_accepted, "{payload}");
     }
-}
-
-#[test]
-fn suggested_lines_are_a_registry_that_takes_the_readings() {
-    let plant = Plant::new();
-    let readings = timed(
-        r#"{"asset":"oven \"2\"","name":"电 kWh","value":1,"unit":"MWh"},{"asset":"oven","name":"gas","value":1,"unit":"m3"},
-           {"asset":"oven","name":"temperature","value":180,"unit":"K°"},{"asset":"line-b","name":"defects","product":"A12","value":1},
-           {"asset":"line-b","name":"takt","value":12,"unit":"s"},{"asset":"office","name":"rent","value":12,"unit":"CNY"}"#,
-    );
-    normalize(&readings, &Identity::Anonymous, &plant.index);
-    let lines = suggest(&pilot_id(), plant.store());
-    insta::assert_snapshot!(lines, @r#"
-    # p-1.toml: series that were sent and that nobody registered
-
-    [[series]]
-    asset = "line-b"
-    name = "defects"
-    # each reading names its product
-    quantity = "output.defective"  # guessed: check it
-    kind = "delta"  # guessed: counter, delta, gauge or duration
-    unit = "piece"  # none was sent
-
-    [[series]]
-    asset = "line-b"
-    name = "takt"
-    quantity = "time.cycle"  # guessed: check it
-    kind = "duration"  # guessed: counter, delta, gauge or duration
-    unit = "s"
-
-    [[series]]
-    asset = "office"
-    name = "rent"
-    quantity = "cost.other"  # guessed: check it
-    kind = "delta"  # guessed: counter, delta, gauge or duration
-    unit = "CNY"
-
-    [[series]]
-    asset = "oven"
-    name = "gas"
-    quantity = "energy.natural_gas"  # guessed: check it
-    kind = "counter"  # guessed: counter, delta, gauge or duration
-    unit = "m3"
-
-    [[series]]
-    asset = "oven"
-    name = "temperature"
-    quantity = "variable.temperature"  # guessed: check it
-    kind = "gauge"  # guessed: counter, delta, gauge or duration
-    unit = "K°"
-
-    [[series]]
-    asset = "oven \"2\""
-    name = "电 kWh"
-    quantity = "energy.electricity"  # guessed: check it
-    kind = "counter"  # guessed: counter, delta, gauge or duration
-    unit = "MWh"
-    "#);
-    let next = plant.under(&format!("{PLANT}{lines}"));
-    let crate::normalize::Outcome::Accepted(accepted) = normalize(&readings, &Identity::Anonymous, &next) else {
-        panic!("rejected");
-    };
-    assert_eq!(accepted.refusals, []);
-    assert_eq!(suggest(&pilot_id(), plant.store()), "");
 }

@@ -25,6 +25,8 @@ type Entries = HashMap<Box<str>, Arc<str>>;
 struct OfPilot {
     by_name: HashMap<Box<str>, Entries>,
     n_entries: usize,
+    /// An entry came or changed since [`Dictionaries::taught`] was asked.
+    is_news: bool,
 }
 
 /// What metadata messages have taught, by pilot, dictionary and key.
@@ -57,7 +59,19 @@ impl Dictionaries {
                 of_pilot.n_entries += 1;
             }
         }
+        of_pilot.is_news = true;
         self.generation.fetch_add(1, Ordering::AcqRel);
+    }
+
+    /// The pilots of which entries came or changed since the last call, sorted: what was refused as `unknown_id` may be
+    /// readable now.
+    pub fn taught(&self) -> Vec<PilotId> {
+        let mut pilots = self.pilots.write().unwrap_or_else(PoisonError::into_inner);
+        let news =
+            |(pilot, of_pilot): (&PilotId, &mut OfPilot)| std::mem::take(&mut of_pilot.is_news).then(|| pilot.clone());
+        let mut taught: Vec<PilotId> = pilots.iter_mut().filter_map(news).collect();
+        taught.sort();
+        taught
     }
 
     /// The name of a key, as text of the message.
@@ -79,6 +93,9 @@ mod tests {
         dictionaries.teach(&pilot, "d", "k", "one");
         dictionaries.teach(&pilot, "d", "k", "one");
         assert_eq!(dictionaries.generation(), 1);
+        assert_eq!((dictionaries.taught(), dictionaries.taught()), (vec![pilot.clone()], vec![]));
+        dictionaries.teach(&pilot, "d", "k", "one");
+        assert_eq!(dictionaries.taught(), []);
         dictionaries.teach(&pilot, "d", "k", "two");
         assert_eq!(dictionaries.generation(), 2);
         let arena = Bump::new();

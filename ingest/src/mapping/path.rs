@@ -415,7 +415,7 @@ impl Expression {
                     let id = crate::decode::shown(&key.replace(super::dictionary::SEPARATOR, "/"));
                     Miss::UnknownId(format!(
                         "dictionary `{dictionary}` does not know {id}; once a message on the dictionary's topics names it, \
-                         `pilotline rejected --replay` takes this one"
+                         this one is read again"
                     ))
                 })
             }

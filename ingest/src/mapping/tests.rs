@@ -362,7 +362,7 @@ fn a_dictionary_is_taught_by_its_own_pilot() {
     let (mappings, dictionaries) = (loaded(text), Dictionaries::default());
     let (topic, payload) = ("d/gw", br#"[{"id":102,"v":4}]"#);
     let unknown = "unknown_id: own.toml: r: dictionary `points` does not know `gw/102`; once a message on the dictionary's topics names \
-                   it, `pilotline rejected --replay` takes this one";
+                   it, this one is read again";
     assert_eq!(ran(&mappings, &dictionaries, topic, payload), [unknown]);
     let other = PilotId::parse("p-2").unwrap();
     assert!(mappings.learn(&other, "m/gw", br#"{"102":"Speed"}"#, &dictionaries));

@@ -10,13 +10,13 @@ use model::{PilotId, Registry, SeriesId, SeriesKey, UnixMillis};
 use store::{Access, Store};
 
 use crate::Observation;
-use crate::index::Index;
+use crate::index::{CurrentIndex, Index};
 use crate::observation::LISTENER;
 
 /// When every message of the tests arrives: 2025-03-01T00:10:00Z.
 pub(crate) const RECEIVED_AT: UnixMillis = UnixMillis(1_740_787_800_000);
 
-const HEAD: &str = r#"
+pub(crate) const HEAD: &str = r#"
 [pilot]
 id = "p-1"
 name = "P"
@@ -105,6 +105,11 @@ impl Plant {
     /// The same store under another registry.
     pub(crate) fn under(&self, series: &str) -> Index {
         Index::new(registry(series), Arc::clone(self.store()))
+    }
+
+    /// The same store and registry with the built-in mappings, as the doors share them.
+    pub(crate) fn shared(&self) -> Arc<CurrentIndex> {
+        Arc::new(CurrentIndex::new(self.under(PLANT)))
     }
 
     pub(crate) fn key_of(&self, id: SeriesId) -> SeriesKey {

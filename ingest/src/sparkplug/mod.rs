@@ -95,6 +95,14 @@ pub struct Due {
     pub losses: Vec<Loss>,
 }
 
+/// `group/edge` of the edge node whose topic this is, its devices' included; none of any other topic.
+pub(crate) fn node_of(topic: &str) -> Option<String> {
+    match topic::parse(topic) {
+        Ok(topic::Topic::Edge(from)) => Some(format!("{}/{}", from.group, from.edge)),
+        Ok(topic::Topic::State | topic::Topic::Command) | Err(_) => None, // Nothing that a birth could mend.
+    }
+}
+
 /// A time of the wire. One beyond the range is held at its end, where it is refused like any other that lies too far ahead.
 fn time(timestamp: Option<u64>) -> Option<UnixMillis> {
     timestamp.map(|ms| UnixMillis(i64::try_from(ms).unwrap_or(i64::MAX)))
