@@ -46,7 +46,7 @@ const MAY_NAME: [(&str, &[&str]); 7] = [
 ];
 
 /// Where an outside library that shapes the code around it may be named. Swapping it then touches one place.
-const HOMES: [(&str, &[&str]); 16] = [
+const HOMES: [(&str, &[&str]); 17] = [
     ("argon2", &["ingest/src/auth"]),
     ("axum", &["aggregator/src/publish/"]),
     ("clap", &["src/"]),
@@ -55,6 +55,7 @@ const HOMES: [(&str, &[&str]); 16] = [
     ("mqtt_protocol_core", &["ingest/src/listener"]),
     ("pco", &["store/src/chunk.rs", "aggregator/src/rollup/blob.rs"]),
     ("bumpalo", &["ingest/src/", "ingest/examples/"]),
+    ("encoding_rs", &["ingest/src/mapping/"]),
     ("flate2", &["ingest/src/mapping/", "ingest/src/sparkplug/", "tests/process/"]),
     ("prometheus", &["aggregator/src/publish/"]),
     ("prost", &["ingest/src/sparkplug/", "ingest/examples/"]),
@@ -66,7 +67,7 @@ const HOMES: [(&str, &[&str]); 16] = [
 ];
 
 /// The direct dependencies of the workspace. Adding one is a change of this list, in the commit that says what it replaces.
-const DIRECT: [&str; 40] = [
+const DIRECT: [&str; 41] = [
     "anyhow",
     "argon2",
     "axum",
@@ -74,6 +75,7 @@ const DIRECT: [&str; 40] = [
     "bumpalo",
     "bytes",
     "clap",
+    "encoding_rs",
     "flate2",
     "fs4",
     "getrandom",
@@ -110,7 +112,7 @@ const DIRECT: [&str; 40] = [
 ];
 
 /// Packages in `Cargo.lock`, ours included. Raise it in the commit that adds one, and say there what it replaces.
-const LOCKED_MAX: usize = 276;
+const LOCKED_MAX: usize = 279;
 
 #[test]
 fn the_top_level_is_the_map() {

@@ -244,6 +244,8 @@ pub(super) fn write_scalar(node: Node<'_>, out: &mut String) -> Option<()> {
 #[derive(Debug, Clone)]
 enum Expression {
     Path(Path),
+    /// The first that is there.
+    First(Vec<Path>),
     Lookup { dictionary: Box<str>, keys: Vec<Path> },
 }
 
@@ -383,7 +385,9 @@ impl Part {
             Part::Literal(_) => true,
             Part::Value { expression, .. } | Part::Optional { expression, .. } => match expression {
                 Expression::Path(path) => path.is_constant(),
-                Expression::Lookup { keys, .. } => keys.iter().all(Path::is_constant),
+                Expression::First(paths) | Expression::Lookup { keys: paths, .. } => {
+                    paths.iter().all(Path::is_constant)
+                }
             },
         }
     }
@@ -396,6 +400,10 @@ impl Expression {
             Expression::Path(path) => {
                 let node = sight.node(path).ok_or_else(|| Miss::Path(path.text.clone()))?;
                 text_of(node, &mut forge.scratch, arena).ok_or_else(|| Miss::Path(path.text.clone()))
+            }
+            Expression::First(paths) => {
+                let mut texts = paths.iter().filter_map(|path| text_of(sight.node(path)?, &mut forge.scratch, arena));
+                texts.find(|text| !text.is_empty()).ok_or_else(|| Miss::Path(paths.iter().map(|path| &*path.text).collect::<Vec<_>>().join(" or ").into()))
             }
             Expression::Lookup { dictionary, keys } => {
                 forge.scratch.clear();
@@ -496,7 +504,16 @@ fn quoted(text: &str) -> Option<&str> {
 }
 
 fn expression(text: &str, scope: &Scope) -> Result<Expression, String> {
-    let Some(arguments) = text.strip_prefix("lookup(") else { return path(text, scope).map(Expression::Path) };
+    let Some(arguments) = text.strip_prefix("lookup(") else {
+        // A key with ` or ` in it is quoted, and is then the whole of a path that has no other choice beside it.
+        return match text.split_once(" or ") {
+            Some(_) if !text.contains('"') => {
+                let paths = text.split(" or ").map(|one| path(one, scope)).collect::<Result<Vec<Path>, String>>()?;
+                Ok(Expression::First(paths))
+            }
+            Some(_) | None => path(text, scope).map(Expression::Path),
+        };
+    };
     let wrong = || format!("`{text}` is no look-up; write lookup('dictionary', a, b)");
     let arguments = arguments.strip_suffix(')').ok_or_else(wrong)?;
     let mut arguments = arguments.split(',').map(str::trim);

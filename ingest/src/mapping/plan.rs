@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use encoding_rs::Encoding;
 use model::{Quality, Reason};
 use regex::Regex;
 
@@ -56,6 +57,8 @@ pub(super) struct Intake {
     pub(super) codec: RawCodec,
     pub(super) csv: RawCsv,
     pub(super) decompress: RawDecompress,
+    /// None for UTF-8.
+    pub(super) charset: Option<&'static Encoding>,
     pub(super) unwrap: Vec<Unwrap>,
 }
 
@@ -71,6 +74,8 @@ pub(super) enum Form {
     Base64,
     Zlib,
     Gzip,
+    /// An array of the bytes as numbers; always the last.
+    Bytes,
 }
 
 #[derive(Debug)]
@@ -105,6 +110,8 @@ pub(super) enum Output {
     Order(Box<OrderPlan>),
     Interval(Box<IntervalPlan>),
     Liveness { state: Vec<Path>, map: Vec<(String, String)> },
+    /// What stands here is no measurement, and is counted as ignored.
+    Ignore,
     Refuse { reason: Reason, detail: String },
     Teach { dictionary: String, keys: Vec<Path>, value: Path },
 }
@@ -172,6 +179,8 @@ pub(super) enum QualityRead {
 #[derive(Debug)]
 pub(super) struct Metric {
     pub(super) shape: Shape,
+    /// Nothing comes of it but a count.
+    pub(super) is_ignored: bool,
     pub(super) unit: Option<String>,
     pub(super) proposal: Proposal,
 }

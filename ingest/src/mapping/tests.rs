@@ -15,7 +15,7 @@ use crate::normalize::Passage;
 /// After every time in these messages.
 const RECEIVED: UnixMillis = UnixMillis(1_893_456_000_000);
 
-fn loaded(text: &str) -> Mappings {
+pub(super) fn loaded(text: &str) -> Mappings {
     Mappings::load(vec![("own.toml".to_owned(), text.to_owned())])
         .unwrap_or_else(|mistakes| panic!("{}", listed(&mistakes)))
 }
@@ -25,7 +25,7 @@ fn listed(mistakes: &[model::registry::Mistake]) -> String {
 }
 
 /// Everything that comes out, one line each.
-fn ran(mappings: &Mappings, dictionaries: &Dictionaries, topic: &str, payload: &[u8]) -> Vec<String> {
+pub(super) fn ran(mappings: &Mappings, dictionaries: &Dictionaries, topic: &str, payload: &[u8]) -> Vec<String> {
     let (arena, pilot, zone) = (Bump::new(), PilotId::parse("p-1").unwrap(), TimeZone::get("Asia/Urumqi").unwrap());
     let (received_at, client, login) = (RECEIVED, "client-7", "login-7");
     let received = Received { pilot: &pilot, zone: &zone, topic, payload, received_at, client, login };
@@ -398,6 +398,72 @@ fn a_level_is_checked_by_a_pattern() {
 }
 
 #[test]
+fn a_pattern_decides_where_several_levels_end() {
+    let rule = "[[rule]]\nname = \"r\"\ntopics = \"umh/{a...}/{contract}/{tag...}\"\nwhere = { contract = \"^_\" }\n\
+                codec = \"scalar\"\nasset = \"{a}\"\nmetric = \"{tag}\"\nvalue = \"$\"\n";
+    let got = ran(&loaded(rule), &Dictionaries::default(), "umh/site/line/_raw/motor/speed", b"7");
+    assert_eq!(got, ["site/line motor/speed 7 receipt"]);
+}
+
+#[test]
+fn a_pattern_that_explodes_is_refused_and_none_is_slow() {
+    let head = "[[rule]]\nname = \"r\"\ntopics = \"t/{a}\"\nasset = \"x\"\nmetric = \"m\"\nvalue = \"$.v\"\n";
+    for pattern in [r"(\w{1000}){1000}", r"((a{100}){100}){100}", r"\w{50000}", &"(".repeat(300)] {
+        for rule in [
+            format!("{head}where = {{ a = '{pattern}' }}\n"),
+            format!("{head}split = {{ from = \"$.v\", regex = '{pattern}' }}\n"),
+            format!("[[sparkplug]]\nnodes = \"*\"\nstrip = '{pattern}'\n"),
+        ] {
+            let Err(mistakes) = Mappings::load(vec![("own.toml".to_owned(), rule)]) else { panic!("{pattern} was taken") };
+            assert!(mistakes[0].text.contains("this regex cannot be used: "), "{}", listed(&mistakes));
+        }
+    }
+    // What sends other engines backtracking for ages takes time by the length of the text alone.
+    let text = format!("{head}split = {{ from = \"$.t\", regex = '^(a|a)*(a*)*(?P<g>a*)*b$' }}\n");
+    let payload = format!(r#"{{"v":1,"t":"{}"}}"#, "a".repeat(1 << 16));
+    let started = std::time::Instant::now();
+    let got = ran(&loaded(&text), &Dictionaries::default(), "t/1", payload.as_bytes());
+    assert!(got[0].starts_with("bad_field: "), "{got:?}");
+    assert!(started.elapsed() < std::time::Duration::from_secs(10), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_payload_may_be_written_in_gbk() {
+    let rule = |charset: &str| {
+        loaded(&format!(
+            "[[rule]]\nname = \"r\"\ntopics = \"t\"\ncharset = \"{charset}\"\neach = [{{ entries = \"$\" }}]\nasset = \"x\"\n\
+             metric = \"{{row.key}}\"\nvalue = \"row.value\"\n"
+        ))
+    };
+    let none = Dictionaries::default();
+    // `A相电流` in GBK, and the same in UTF-8.
+    let gbk = b"{\"A\xcf\xe0\xb5\xe7\xc1\xf7\":0.25}";
+    assert_eq!(ran(&rule("gbk"), &none, "t", gbk), ["x A相电流 0.25 receipt"]);
+    assert_eq!(ran(&rule("GB2312"), &none, "t", gbk), ["x A相电流 0.25 receipt"]);
+    assert_eq!(ran(&rule("utf-8"), &none, "t", "{\"A相电流\":0.25}".as_bytes()), ["x A相电流 0.25 receipt"]);
+    assert_eq!(ran(&rule("gbk"), &none, "t", b"{\"\xff\xff\":1}"), ["bad_utf8: the payload is not GBK"]);
+    let utf8 = ran(&rule("utf-8"), &none, "t", gbk);
+    assert_eq!(
+        utf8,
+        ["bad_utf8: the payload is not UTF-8 from byte 3; a compressed one needs `decompress`, one in GBK `charset = \"gbk\"`"]
+    );
+}
+
+#[test]
+fn bytes_and_choices_and_names_to_leave_out() {
+    let rule = "unwrap = [{ path = \"$.p\", as = \"base64+bytes\" }]\neach = [{ rows = \"$.p\", index = \"i\" }]\n\
+                asset = \"{$.none or $.empty or b}\"\nmetric = \"b{i}\"\nvalue = \"row\"\n[[metric]]\nmatch = \"b1\"\nignore = true";
+    check(rule, r#"{"p":"AP8H","empty":""}"#, &["two b0 0 receipt", "two b2 7 receipt", "1 ignored"]);
+    let none = "asset = \"{$.x or $.y}\"\nmetric = \"m\"\nvalue = \"$.v\"";
+    check(
+        none,
+        r#"{"v":1}"#,
+        &["bad_field: own.toml: r: `asset` needs `$.x or $.y`, where nothing stands that is a text"],
+    );
+    check("target = \"ignore\"", "{}", &["1 ignored"]);
+}
+
+#[test]
 fn loops_over_each_other_are_bounded() {
     let rule = "each = [{ rows = \"$\", as = \"x\" }, { rows = \"$\", as = \"y\" }]\nasset = \"{a}\"\nmetric = \"m\"\nvalue = \"y.none\"";
     let payload = format!("[{}1]", "1,".repeat(999));
@@ -457,6 +523,24 @@ fn a_mistake_shows_the_line_the_caret_and_what_would_be_right() {
         &["no [[dictionary]] is called `nope`"],
     );
     check(head, "own.toml:2: ", &["needs the key `value`"]);
+    check(
+        &format!("{head}value = \"$.v\"\ncharset = \"gbq\"\n"),
+        "own.toml:7: ",
+        &["`gbq` is no charset that is known; write \"gbk\""],
+    );
+    check(
+        &format!("{head}value = \"$.v\"\nunwrap = [{{ path = \"$.a\", as = \"bytes+zlib\" }}]\n"),
+        "own.toml:7: ",
+        &["`bytes` gives an array of numbers, so it stands last"],
+    );
+    for (key, value, right) in [
+        ("max_step", "5000", "plausible = [least, greatest]"),
+        ("min_step", "0", "plausible = [least, greatest]"),
+        ("reset", "{ daily = \"00:00\" }", "`on_decrease = \"reset\"` at its [[series]]"),
+    ] {
+        let text = format!("[[metric]]\nmatch = \"x\"\n{key} = {value}\n");
+        check(&text, "own.toml:3: ", &[&format!("`{key}` is not said here"), right, "^"]);
+    }
     check(
         "[[rule]]\nname = \"r\"\ntopics = \"a/#/b\"\nasset = \"x\"\nmetric = \"m\"\nvalue = \"$\"\n",
         "own.toml:3: ",
