@@ -21,6 +21,7 @@ use super::plan::*;
 use super::shape::{self, STATES, Sentinel, Shape};
 use super::time::Format;
 use super::topic::Filter;
+use super::transform::Transform;
 
 /// Bytes of a compiled pattern. A factory's pattern needs some kB; one that explodes is refused when it is loaded.
 const REGEX_BYTES_MAX: usize = 256 * 1024;
@@ -222,7 +223,10 @@ impl Compiler<'_> {
             let forms: Result<Vec<Form>, String> = raw.form.get_ref().split('+').map(form).collect();
             let forms = self.take(&raw.form.span(), forms)?;
             if forms.iter().rev().skip(1).any(|form| *form == Form::Bytes) {
-                self.mistake(&raw.form.span(), "`bytes` gives an array of numbers, so it stands last, as in \"base64+bytes\"");
+                self.mistake(
+                    &raw.form.span(),
+                    "`bytes` gives an array of numbers, so it stands last, as in \"base64+bytes\"",
+                );
                 return None;
             }
             unwraps.push(Unwrap { path, forms });
@@ -245,22 +249,52 @@ impl Compiler<'_> {
         let csv = raw.csv.clone().unwrap_or_default();
         let charset = self.charset(raw.charset.as_ref())?;
         let intake = Intake { codec: raw.codec, csv, decompress: raw.decompress, charset, unwrap };
+        let transform = self.transform(raw.transform.as_ref())?;
         let output = self.output(&raw, &scope, &mut compiled.metrics)?;
         let (label, n_captures) = (format!("{}: {name}", self.file), names.len());
         for test in raw.test {
             let line = file::line_of(self.text, test.span().start);
             compiled.tests.push(Test { rule: name.clone(), line, test: test.into_inner() });
         }
-        compiled.rules.push(Rule { name, label, filters, n_captures, levels, intake, when, each, split, output });
+        compiled.rules.push(Rule {
+            name,
+            label,
+            filters,
+            n_captures,
+            levels,
+            intake,
+            transform,
+            when,
+            each,
+            split,
+            output,
+        });
         Some(())
     }
 
     fn charset(&mut self, label: Option<&Text>) -> Option<Option<&'static Encoding>> {
         let Some(label) = label else { return Some(None) };
         let encoding = Encoding::for_label(label.get_ref().as_bytes());
-        let known = "is no charset that is known; write \"gbk\", \"gb18030\", \"big5\", \"utf-16le\" or leave it out for UTF-8";
+        let known =
+            "is no charset that is known; write \"gbk\", \"gb18030\", \"big5\", \"utf-16le\" or leave it out for UTF-8";
         let encoding = self.take(&label.span(), encoding.ok_or_else(|| format!("`{}` {known}", label.get_ref())))?;
         Some(Some(encoding).filter(|encoding| *encoding != encoding_rs::UTF_8))
+    }
+
+    fn transform(&mut self, raw: Option<&Text>) -> Option<Option<Transform>> {
+        let Some(raw) = raw else { return Some(None) };
+        match Transform::compile(raw.get_ref()) {
+            Ok(transform) => Some(Some(transform)),
+            Err(wrong) => {
+                // A text without escapes stands in the file as it is, so that the mistake can be shown inside it.
+                let (span, text) = (raw.span(), self.text);
+                let inside = text.get(span.clone()).and_then(|quoted| quoted.find(raw.get_ref().as_str()));
+                let from = inside.map(|inside| span.start + inside);
+                let at = from.map_or(span, |from| from + wrong.at.start..from + wrong.at.end);
+                self.mistake(&at, &format!("`transform`: {}", wrong.message));
+                None
+            }
+        }
     }
 
     fn output(&mut self, raw: &RawRule, scope: &Scope, metrics: &mut Metrics) -> Option<Output> {
@@ -377,7 +411,10 @@ impl Compiler<'_> {
         let kind = Some(self.take(&kind.span(), checked)?);
         let unit = raw.unit.as_ref().map(|unit| unit.get_ref().clone()).filter(|unit| !unit.contains('{'));
         let proposal = Proposal { kind, unit, ..Proposal::default() };
-        metrics.push(vec![plan.metric.glob()], Metric { shape: Shape::default(), is_ignored: false, unit: None, proposal });
+        metrics.push(
+            vec![plan.metric.glob()],
+            Metric { shape: Shape::default(), is_ignored: false, unit: None, proposal },
+        );
         Some(())
     }
 
@@ -594,7 +631,20 @@ impl Compiler<'_> {
         let decompress = raw.decompress;
         let intake = Intake { codec: RawCodec::Json, csv, decompress, charset: None, unwrap: Vec::new() };
         let (label, n_captures) = (format!("{}: {name}", self.file), names.len());
-        compiled.rules.push(Rule { name, label, filters, n_captures, levels, intake, when, each, split: None, output });
+        let (transform, split) = (None, None);
+        compiled.rules.push(Rule {
+            name,
+            label,
+            filters,
+            n_captures,
+            levels,
+            intake,
+            transform,
+            when,
+            each,
+            split,
+            output,
+        });
         Some(())
     }
 }

@@ -73,6 +73,8 @@ pub(super) struct RawRule {
     pub(super) unwrap: Vec<RawUnwrap>,
     /// What the payload is written in, if that is not UTF-8.
     pub(super) charset: Option<Text>,
+    /// A filter in jq's language, for what the rest of the language cannot say.
+    pub(super) transform: Option<Text>,
     #[serde(default)]
     pub(super) each: Vec<Spanned<RawEach>>,
     pub(super) split: Option<RawSplit>,

@@ -22,6 +22,7 @@ mod shape;
 pub(crate) mod tape;
 mod time;
 mod topic;
+mod transform;
 mod vectors;
 
 use std::borrow::Cow;
@@ -270,7 +271,14 @@ impl<'s, 'a> Attempt<'s, 'a> {
             }
         }
         let Some((_, tape)) = &self.tape else { return Ok(()) };
-        match run::run(rule, self.scene, (tape, &captures), metric, &mut self.message)? {
+        let applied = match &rule.transform {
+            None => run::run(rule, self.scene, (tape, &captures), metric, &mut self.message)?,
+            Some(filter) => {
+                let outputs = filter.run(tape, self.scene.arena).map_err(|error| error.of(&rule.label))?;
+                run_each(rule, self.scene, (&outputs, &captures), metric, &mut self.message)?
+            }
+        };
+        match applied {
             Applied::No(why) => self.declined.push(format!("{}: {why}", rule.label)),
             Applied::Yes => {
                 let origin = &mut self.message.origin;
@@ -309,6 +317,31 @@ impl<'s, 'a> Attempt<'s, 'a> {
             }
             (Some(_), _) => Ok(message),
         }
+    }
+}
+
+/// Runs a rule over every message that its `transform` made of one; it takes the message if it takes one of them.
+fn run_each<'a>(
+    rule: &'a Rule,
+    scene: &Scene<'_, 'a>,
+    (outputs, captures): (&[Tape<'a>], &[Option<&'a str>]),
+    metric: FindMetric<'_, 'a>,
+    message: &mut Message<'a>,
+) -> Result<Applied, Undecodable> {
+    let mut all = Applied::No("`transform` gives nothing".to_owned());
+    for output in outputs {
+        match (run::run(rule, scene, (output, captures), metric, message)?, &all) {
+            (Applied::No(_), Applied::Yes) => {}
+            (applied @ (Applied::Yes | Applied::No(_)), Applied::Yes | Applied::No(_)) => all = applied,
+        }
+    }
+    Ok(all)
+}
+
+impl Undecodable {
+    /// The same, with the rule that says it.
+    fn of(self, rule: &str) -> Undecodable {
+        Undecodable { detail: format!("{rule}: {}", self.detail), ..self }
     }
 }
 

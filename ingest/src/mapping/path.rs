@@ -246,7 +246,10 @@ enum Expression {
     Path(Path),
     /// The first that is there.
     First(Vec<Path>),
-    Lookup { dictionary: Box<str>, keys: Vec<Path> },
+    Lookup {
+        dictionary: Box<str>,
+        keys: Vec<Path>,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -403,7 +406,9 @@ impl Expression {
             }
             Expression::First(paths) => {
                 let mut texts = paths.iter().filter_map(|path| text_of(sight.node(path)?, &mut forge.scratch, arena));
-                texts.find(|text| !text.is_empty()).ok_or_else(|| Miss::Path(paths.iter().map(|path| &*path.text).collect::<Vec<_>>().join(" or ").into()))
+                texts.find(|text| !text.is_empty()).ok_or_else(|| {
+                    Miss::Path(paths.iter().map(|path| &*path.text).collect::<Vec<_>>().join(" or ").into())
+                })
             }
             Expression::Lookup { dictionary, keys } => {
                 forge.scratch.clear();

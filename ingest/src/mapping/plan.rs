@@ -12,6 +12,7 @@ use super::path::{Path, Template};
 use super::shape::Shape;
 use super::time::Format;
 use super::topic::{Filter, glob};
+use super::transform::Transform;
 
 /// Dictionaries that need no message, by name and key.
 pub(super) type Fixed = HashMap<Box<str>, HashMap<Box<str>, Box<str>>>;
@@ -45,6 +46,7 @@ pub(super) struct Rule {
     pub(super) n_captures: usize,
     pub(super) levels: Vec<(usize, Regex)>,
     pub(super) intake: Intake,
+    pub(super) transform: Option<Transform>,
     pub(super) when: Vec<When>,
     pub(super) each: Vec<Loop>,
     pub(super) split: Option<Split>,
