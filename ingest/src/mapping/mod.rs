@@ -346,4 +346,6 @@ impl Undecodable {
 }
 
 #[cfg(test)]
+mod dialect_tests;
+#[cfg(test)]
 mod tests;

@@ -111,11 +111,21 @@ pub(super) enum Output {
     Reading(Box<ReadingPlan>),
     Order(Box<OrderPlan>),
     Interval(Box<IntervalPlan>),
-    Liveness { state: Vec<Path>, map: Vec<(String, String)> },
+    Liveness {
+        state: Vec<Path>,
+        map: Vec<(String, String)>,
+    },
     /// What stands here is no measurement, and is counted as ignored.
     Ignore,
-    Refuse { reason: Reason, detail: String },
-    Teach { dictionary: String, keys: Vec<Path>, value: Path },
+    Refuse {
+        reason: Reason,
+        detail: String,
+    },
+    Teach {
+        dictionary: String,
+        keys: Vec<Path>,
+        value: Path,
+    },
 }
 
 #[derive(Debug)]
