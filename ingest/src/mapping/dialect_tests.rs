@@ -31,7 +31,7 @@ fn neuron_in_its_three_formats() {
     );
     // Of a DL/T 645 meter: the address says what the tag means, and `#T` the time of a maximum.
     let meter = r#"{"timestamp":1647497389075,"node":"m","group":"g","tags":[{"name":"210220003011#00-01-00-00","value":1234.56},{"name":"210220003011#01-01-00-00#T","value":"2203171015"}]}"#;
-    check("/neuron/gw/upload", meter, &["m 210220003011#00-01-00-00 1234.56 1647497389075 unit=kWh", "1 ignored"]);
+    check("/neuron/gw/upload", meter, &["m 210220003011/00-01-00-00 1234.56 1647497389075 unit=kWh", "1 ignored"]);
 }
 
 #[test]

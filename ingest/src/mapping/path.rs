@@ -257,6 +257,7 @@ enum Filter {
     Trim,
     Lower,
     Strip(Box<str>),
+    Replace(Box<str>, Box<str>),
 }
 
 #[derive(Debug, Clone)]
@@ -441,6 +442,8 @@ fn filtered<'a>(text: &'a str, filters: &[Filter], arena: &'a Bump) -> &'a str {
         Filter::Trim => text.trim(),
         Filter::Lower => arena.alloc_str(&text.to_lowercase()),
         Filter::Strip(prefix) => text.strip_prefix(&**prefix).unwrap_or(text),
+        Filter::Replace(from, to) if text.contains(&**from) => arena.alloc_str(&text.replace(&**from, to)),
+        Filter::Replace(..) => text,
     })
 }
 
@@ -496,10 +499,17 @@ fn filter(text: &str) -> Result<Filter, String> {
     match text {
         "trim" => Ok(Filter::Trim),
         "lower" => Ok(Filter::Lower),
-        _ => match argument("strip").and_then(quoted) {
-            Some(prefix) => Ok(Filter::Strip(prefix.into())),
-            None => Err(format!("`{text}` is no filter; there are trim, lower and strip('prefix')")),
-        },
+        _ => {
+            let strip = argument("strip").and_then(quoted).map(|prefix| Filter::Strip(prefix.into()));
+            let replace = || {
+                let (from, to) = argument("replace")?.split_once(',')?;
+                let from = quoted(from.trim()).filter(|from| !from.is_empty())?;
+                Some(Filter::Replace(from.into(), quoted(to.trim())?.into()))
+            };
+            strip.or_else(replace).ok_or_else(|| {
+                format!("`{text}` is no filter; there are trim, lower, strip('prefix') and replace('from', 'to')")
+            })
+        }
     }
 }
 

@@ -140,14 +140,14 @@ fn keys_may_be_quoted_and_rows_numbered() {
 #[test]
 fn texts_are_split_filtered_and_optional() {
     let rule = "each = [{ rows = \"$\" }]\nsplit = { from = \"row.id\", regex = '^(?P<device>.+)\\.(?P<tag>[^.]+)$' }\n\
-                asset = \"{device | strip('Siemens.') | lower}\"\nmetric = \"{tag|trim}{-row.unit?!}\"\nvalue = \"row.v\"";
+                asset = \"{device | strip('Siemens.') | lower | replace('x', 'y')}\"\nmetric = \"{tag|trim}{-row.unit?!}\"\nvalue = \"row.v\"";
     let payload = r#"[{"id":"Siemens.Crusher.Power ","v":850.3},{"id":"X.Y","v":1,"unit":"kW"},{"id":"nodot","v":1}]"#;
     check(
         rule,
         payload,
         &[
             "crusher Power 850.3 receipt",
-            "x Y-kW! 1 receipt",
+            "y Y-kW! 1 receipt",
             "bad_field: own.toml: r: `nodot` does not match the regex of `split`",
         ],
     );
