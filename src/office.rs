@@ -200,8 +200,9 @@ impl Office {
     }
 
     fn suggest(&self) -> String {
-        let registry = self.registry.get();
-        registry.pilots.keys().map(|pilot| ingest::explain::suggest(pilot, &self.store)).collect()
+        let (registry, index) = (self.registry.get(), self.index.get());
+        let mappings = &index.foreign().mappings;
+        registry.pilots.keys().map(|pilot| ingest::explain::suggest(pilot, &self.store, mappings)).collect()
     }
 
     /// Replays every kept rejection; what is acceptable now is committed where it belongs.

@@ -14,6 +14,7 @@ use store::{Registration, Store};
 
 use crate::decode::{Decoded, shown, shown_number};
 use crate::index::{Index, SentUnit};
+use crate::mapping::{Mappings, Proposal};
 use crate::normalize::check::{Checker, Taken};
 use crate::normalize::{Opened, Passage, open};
 use crate::{Identity, Observation};
@@ -82,7 +83,7 @@ pub fn explain(observation: &Observation, identity: &Identity, index: &Index) ->
     let topic = observation.topic.clone();
     let arena = Bump::new();
     match open(observation, identity, index, &arena, Passage::Again) {
-        Ok(opened) => of_opened(topic, opened),
+        Ok(opened) => of_opened(topic, opened, &index.foreign().mappings),
         Err(rejected) => Explanation {
             topic,
             outcome: Verdict::Rejected,
@@ -96,9 +97,9 @@ pub fn explain(observation: &Observation, identity: &Identity, index: &Index) ->
     }
 }
 
-fn of_opened(topic: String, opened: Opened<'_>) -> Explanation {
+fn of_opened(topic: String, opened: Opened<'_>, mappings: &Mappings) -> Explanation {
     let Opened { address, message, checker, .. } = opened;
-    let mut missing = Missing::default();
+    let mut missing = Missing::new(mappings);
     let mut parts = Vec::new();
     // The parts are counted in u32; their number is capped at 10,000.
     for (place, decoded) in (0u32..).zip(&message.readings) {
@@ -265,8 +266,8 @@ fn flags(f: &mut fmt::Formatter<'_>, reading: &Reading) -> fmt::Result {
 }
 
 /// Series that nobody registered, by asset and name, with the units and products they were sent with.
-#[derive(Default)]
-struct Missing {
+struct Missing<'m> {
+    mappings: &'m Mappings,
     series: BTreeMap<(String, String), Sent>,
 }
 
@@ -276,7 +277,11 @@ struct Sent {
     n_products: usize,
 }
 
-impl Missing {
+impl Missing<'_> {
+    fn new(mappings: &Mappings) -> Missing<'_> {
+        Missing { mappings, series: BTreeMap::new() }
+    }
+
     fn add(&mut self, asset: &str, name: &str, product: Option<&str>, unit: Option<&str>) {
         let sent = self.series.entry((asset.to_owned(), name.to_owned())).or_default();
         sent.n_products += usize::from(product.is_some());
@@ -288,20 +293,36 @@ impl Missing {
     }
 
     fn lines(&self) -> String {
-        self.series.iter().map(|((asset, name), sent)| sent.lines(asset, name)).collect()
+        let lines = |((asset, name), sent): (&(String, String), &Sent)| {
+            sent.lines(asset, name, self.mappings.proposal(name).unwrap_or_default())
+        };
+        self.series.iter().map(lines).collect()
     }
 }
 
 impl Sent {
-    fn lines(&self, asset: &str, name: &str) -> String {
-        let unit = self.units.first().map(String::as_str);
+    fn lines(&self, asset: &str, name: &str, proposal: Proposal) -> String {
+        let unit = self.units.first().or(proposal.unit.as_ref()).map(String::as_str);
         let (quantity, kind, guessed_unit) = guess(name, unit);
+        let proposed = "proposed by a mapping: check it";
+        let (quantity, quantity_was) = match proposal.quantity {
+            Some(quantity) => (quantity, proposed),
+            None => (quantity, "guessed: check it"),
+        };
+        // A state is registered as a gauge.
+        let (kind, kind_was) = match proposal.kind.filter(|kind| kind != "state") {
+            Some(kind) => (kind, proposed),
+            None => (kind.to_owned(), "guessed: counter, delta, gauge or duration"),
+        };
         let mut lines = format!("[[series]]\nasset = {}\nname = {}\n", quoted(asset), quoted(name));
         if self.n_products > 0 {
             lines.push_str("# each reading names its product\n");
         }
-        lines.push_str(&format!("quantity = {}  # guessed: check it\n", quoted(&quantity)));
-        lines.push_str(&format!("kind = \"{kind}\"  # guessed: counter, delta, gauge or duration\n"));
+        lines.push_str(&format!("quantity = {}  # {quantity_was}\n", quoted(&quantity)));
+        lines.push_str(&format!("kind = \"{kind}\"  # {kind_was}\n"));
+        if let Some(rollover) = proposal.rollover.filter(|_| kind == "counter") {
+            lines.push_str(&format!("rollover = {rollover:?}  # {proposed}\n"));
+        }
         let unit_was = match self.units.as_slice() {
             [] => "  # none was sent".to_owned(),
             [_] => String::new(),
@@ -369,10 +390,11 @@ fn word(name: &str) -> String {
 }
 
 /// `[[series]]` lines for the unregistered series of a pilot, under a comment that names its file; empty if there are none.
-pub fn suggest(pilot: &PilotId, store: &Store) -> String {
+/// Quantity and kind are those that the mappings propose for a name, else guessed.
+pub fn suggest(pilot: &PilotId, store: &Store, mappings: &Mappings) -> String {
     let entries = store.catalogue_of(pilot);
     let is_registered = |registration: &Registration| matches!(registration, Registration::Registered);
-    let mut missing = Missing::default();
+    let mut missing = Missing::new(mappings);
     for entry in &entries {
         let Registration::Unregistered { unit } = &entry.registration else { continue };
         let key = &entry.key;

@@ -107,7 +107,7 @@ fn suggested_lines_are_a_registry_that_takes_the_readings() {
            {"asset":"line-b","name":"takt","value":12,"unit":"s"},{"asset":"office","name":"rent","value":12,"unit":"CNY"}"#,
     );
     normalize(&readings, &Identity::Anonymous, &plant.index);
-    let lines = suggest(&pilot_id(), plant.store());
+    let lines = suggest(&pilot_id(), plant.store(), &Mappings::builtin());
     insta::assert_snapshot!(lines, @r#"
     # p-1.toml: series that were sent and that nobody registered
 
@@ -159,5 +159,43 @@ fn suggested_lines_are_a_registry_that_takes_the_readings() {
         panic!("rejected");
     };
     assert_eq!(accepted.refusals, []);
-    assert_eq!(suggest(&pilot_id(), plant.store()), "");
+    assert_eq!(suggest(&pilot_id(), plant.store(), &Mappings::builtin()), "");
+}
+
+#[test]
+fn what_a_mapping_proposes_for_a_name_is_suggested() {
+    let plant = Plant::new();
+    let readings = timed(
+        r#"{"asset":"m","name":"210220003011/00-01-00-00","value":1},{"asset":"m","name":"Takt","value":1,"unit":"min"},
+           {"asset":"m","name":"energy","value":1}"#,
+    );
+    normalize(&readings, &Identity::Anonymous, &plant.index);
+    let own = "[[metric]]\nmatch = \"Takt\"\nas = \"time.cycle\"\nkind = \"duration\"\nunit = \"s\"\n";
+    let mappings = Mappings::load(vec![("own.toml".to_owned(), own.to_owned())]).unwrap();
+    // Two profiles mean different things by `energy`: neither is proposed.
+    insta::assert_snapshot!(suggest(&pilot_id(), plant.store(), &mappings), @r#"
+    # p-1.toml: series that were sent and that nobody registered
+
+    [[series]]
+    asset = "m"
+    name = "210220003011/00-01-00-00"
+    quantity = "energy.electricity"  # proposed by a mapping: check it
+    kind = "counter"  # proposed by a mapping: check it
+    rollover = 1000000.0  # proposed by a mapping: check it
+    unit = "kWh"  # none was sent
+
+    [[series]]
+    asset = "m"
+    name = "Takt"
+    quantity = "time.cycle"  # proposed by a mapping: check it
+    kind = "duration"  # proposed by a mapping: check it
+    unit = "min"
+
+    [[series]]
+    asset = "m"
+    name = "energy"
+    quantity = "energy.electricity"  # guessed: check it
+    kind = "counter"  # guessed: counter, delta, gauge or duration
+    unit = "kWh"  # none was sent
+    "#);
 }

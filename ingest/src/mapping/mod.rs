@@ -141,10 +141,17 @@ impl Mappings {
         mistakes
     }
 
-    /// What a `[[metric]]` proposes for this name; the first that matches.
+    /// What a `[[metric]]` proposes for this name: the first of a person's files, else what all built-in profiles that know
+    /// the name agree in, for a name alone does not say which dialect it is of.
     pub fn proposal(&self, name: &str) -> Option<Proposal> {
-        let mut files = self.all.own.iter().chain(self.all.builtin.iter());
-        files.find_map(|file| file.metrics.find(name)).map(|metric| metric.proposal.clone())
+        let own = self.all.own.iter().find_map(|file| file.metrics.find(name));
+        if let Some(own) = own {
+            return Some(own.proposal.clone());
+        }
+        let knowing = self.all.builtin.iter().filter_map(|file| file.metrics.find(name));
+        let mut proposals = knowing.map(|metric| &metric.proposal);
+        let first = proposals.next()?;
+        proposals.all(|other| other == first).then(|| first.clone())
     }
 
     /// Takes up what a message teaches, without its readings: for bytes that were kept for this. Says whether it taught.
