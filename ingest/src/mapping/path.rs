@@ -442,9 +442,17 @@ fn filtered<'a>(text: &'a str, filters: &[Filter], arena: &'a Bump) -> &'a str {
         Filter::Trim => text.trim(),
         Filter::Lower => arena.alloc_str(&text.to_lowercase()),
         Filter::Strip(prefix) => text.strip_prefix(&**prefix).unwrap_or(text),
-        Filter::Replace(from, to) if text.contains(&**from) => arena.alloc_str(&text.replace(&**from, to)),
+        Filter::Replace(from, to) if holds(text, from) => arena.alloc_str(&text.replace(&**from, to)),
         Filter::Replace(..) => text,
     })
+}
+
+/// Whether a part stands in a text; most parts are one sign, for which setting up a search costs more than looking.
+fn holds(text: &str, part: &str) -> bool {
+    match part.as_bytes() {
+        [byte] => text.as_bytes().contains(byte),
+        _ => text.contains(part),
+    }
 }
 
 /// Where a character stands outside of quotes.
