@@ -20,6 +20,8 @@ pub(super) const FILES: &[(&str, &str)] = &[
     ("zigbee2mqtt.toml", include_str!("../../mappings/zigbee2mqtt.toml")),
     ("telegraf.toml", include_str!("../../mappings/telegraf.toml")),
     ("sitewise.toml", include_str!("../../mappings/sitewise.toml")),
+    ("freeioe.toml", include_str!("../../mappings/freeioe.toml")),
+    ("thingspanel.toml", include_str!("../../mappings/thingspanel.toml")),
     ("nodered.toml", include_str!("../../mappings/nodered.toml")),
 ];
 

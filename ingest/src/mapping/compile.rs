@@ -5,6 +5,7 @@
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::ops::Range;
 
+use encoding_rs::Encoding;
 use model::registry::Mistake;
 use model::{OrderEventKind, Quality, Reason, Value};
 use regex::{Regex, RegexBuilder};
@@ -20,6 +21,7 @@ use super::plan::*;
 use super::shape::{self, STATES, Sentinel, Shape};
 use super::time::Format;
 use super::topic::Filter;
+use super::transform::Transform;
 
 /// Bytes of a compiled pattern. A factory's pattern needs some kB; one that explodes is refused when it is loaded.
 const REGEX_BYTES_MAX: usize = 256 * 1024;
@@ -218,8 +220,16 @@ impl Compiler<'_> {
         let mut unwraps = Vec::new();
         for raw in raw {
             let path = self.take(&raw.path.span(), path(raw.path.get_ref(), &Scope::default()))?;
-            let forms = raw.form.get_ref().split('+').map(form).collect();
-            unwraps.push(Unwrap { path, forms: self.take(&raw.form.span(), forms)? });
+            let forms: Result<Vec<Form>, String> = raw.form.get_ref().split('+').map(form).collect();
+            let forms = self.take(&raw.form.span(), forms)?;
+            if forms.iter().rev().skip(1).any(|form| *form == Form::Bytes) {
+                self.mistake(
+                    &raw.form.span(),
+                    "`bytes` gives an array of numbers, so it stands last, as in \"base64+bytes\"",
+                );
+                return None;
+            }
+            unwraps.push(Unwrap { path, forms });
         }
         Some(unwraps)
     }
@@ -237,15 +247,54 @@ impl Compiler<'_> {
         let split = self.split(raw.split.as_ref(), &mut scope)?;
         let unwrap = self.unwrap(&raw.unwrap)?;
         let csv = raw.csv.clone().unwrap_or_default();
-        let intake = Intake { codec: raw.codec, csv, decompress: raw.decompress, unwrap };
+        let charset = self.charset(raw.charset.as_ref())?;
+        let intake = Intake { codec: raw.codec, csv, decompress: raw.decompress, charset, unwrap };
+        let transform = self.transform(raw.transform.as_ref())?;
         let output = self.output(&raw, &scope, &mut compiled.metrics)?;
         let (label, n_captures) = (format!("{}: {name}", self.file), names.len());
         for test in raw.test {
             let line = file::line_of(self.text, test.span().start);
             compiled.tests.push(Test { rule: name.clone(), line, test: test.into_inner() });
         }
-        compiled.rules.push(Rule { name, label, filters, n_captures, levels, intake, when, each, split, output });
+        compiled.rules.push(Rule {
+            name,
+            label,
+            filters,
+            n_captures,
+            levels,
+            intake,
+            transform,
+            when,
+            each,
+            split,
+            output,
+        });
         Some(())
+    }
+
+    fn charset(&mut self, label: Option<&Text>) -> Option<Option<&'static Encoding>> {
+        let Some(label) = label else { return Some(None) };
+        let encoding = Encoding::for_label(label.get_ref().as_bytes());
+        let known =
+            "is no charset that is known; write \"gbk\", \"gb18030\", \"big5\", \"utf-16le\" or leave it out for UTF-8";
+        let encoding = self.take(&label.span(), encoding.ok_or_else(|| format!("`{}` {known}", label.get_ref())))?;
+        Some(Some(encoding).filter(|encoding| *encoding != encoding_rs::UTF_8))
+    }
+
+    fn transform(&mut self, raw: Option<&Text>) -> Option<Option<Transform>> {
+        let Some(raw) = raw else { return Some(None) };
+        match Transform::compile(raw.get_ref()) {
+            Ok(transform) => Some(Some(transform)),
+            Err(wrong) => {
+                // A text without escapes stands in the file as it is, so that the mistake can be shown inside it.
+                let (span, text) = (raw.span(), self.text);
+                let inside = text.get(span.clone()).and_then(|quoted| quoted.find(raw.get_ref().as_str()));
+                let from = inside.map(|inside| span.start + inside);
+                let at = from.map_or(span, |from| from + wrong.at.start..from + wrong.at.end);
+                self.mistake(&at, &format!("`transform`: {}", wrong.message));
+                None
+            }
+        }
     }
 
     fn output(&mut self, raw: &RawRule, scope: &Scope, metrics: &mut Metrics) -> Option<Output> {
@@ -267,6 +316,7 @@ impl Compiler<'_> {
                 }
                 raw.state.is_some().then_some(Output::Liveness { state, map })
             }
+            RawTarget::Ignore => Some(Output::Ignore),
             RawTarget::Refuse => {
                 let word = raw.reason.as_ref();
                 let reason =
@@ -361,7 +411,10 @@ impl Compiler<'_> {
         let kind = Some(self.take(&kind.span(), checked)?);
         let unit = raw.unit.as_ref().map(|unit| unit.get_ref().clone()).filter(|unit| !unit.contains('{'));
         let proposal = Proposal { kind, unit, ..Proposal::default() };
-        metrics.push(vec![plan.metric.glob()], Metric { shape: Shape::default(), unit: None, proposal });
+        metrics.push(
+            vec![plan.metric.glob()],
+            Metric { shape: Shape::default(), is_ignored: false, unit: None, proposal },
+        );
         Some(())
     }
 
@@ -500,7 +553,21 @@ impl Compiler<'_> {
         })
     }
 
+    /// A mapping keeps what was sent; what neighbours mean to each other is said once, where increments are made.
+    fn no_steps(&mut self, raw: &RawMetric) -> Option<()> {
+        let step = "is not said here: a mapping keeps every reading as it was sent. Write `plausible = [least, greatest]` for the \
+                    values of a series, or `rollover` for a counter that begins again, at its [[series]] in the pilot's file";
+        let reset = "is not said here: whether a counter that falls counts from 0 is `on_decrease = \"reset\"` at its \
+                     [[series]] in the pilot's file";
+        let keys = [("max_step", &raw.max_step, step), ("min_step", &raw.min_step, step), ("reset", &raw.reset, reset)];
+        let said = keys.into_iter().find_map(|(key, value, why)| value.as_ref().map(|value| (key, value, why)));
+        let Some((key, value, why)) = said else { return Some(()) };
+        self.mistake(&value.span(), &format!("`{key}` {why}"));
+        None
+    }
+
     fn metric(&mut self, raw: RawMetric, metrics: &mut Metrics) -> Option<()> {
+        self.no_steps(&raw)?;
         let shape = self.shape(Shaping {
             scale: raw.scale,
             offset: raw.offset,
@@ -515,7 +582,7 @@ impl Compiler<'_> {
             None => None,
         };
         let proposal = Proposal { quantity: raw.quantity, kind, unit: raw.unit.clone(), rollover: raw.rollover_at };
-        metrics.push(raw.globs.into_inner().0, Metric { shape, unit: raw.unit, proposal });
+        metrics.push(raw.globs.into_inner().0, Metric { shape, is_ignored: raw.ignore, unit: raw.unit, proposal });
         Some(())
     }
 
@@ -561,9 +628,23 @@ impl Compiler<'_> {
         let value = self.path(value, &scope)?;
         let output = Output::Teach { dictionary: name.clone(), keys, value };
         let csv = RawCsv::default();
-        let intake = Intake { codec: RawCodec::Json, csv, decompress: raw.decompress, unwrap: Vec::new() };
+        let decompress = raw.decompress;
+        let intake = Intake { codec: RawCodec::Json, csv, decompress, charset: None, unwrap: Vec::new() };
         let (label, n_captures) = (format!("{}: {name}", self.file), names.len());
-        compiled.rules.push(Rule { name, label, filters, n_captures, levels, intake, when, each, split: None, output });
+        let (transform, split) = (None, None);
+        compiled.rules.push(Rule {
+            name,
+            label,
+            filters,
+            n_captures,
+            levels,
+            intake,
+            transform,
+            when,
+            each,
+            split,
+            output,
+        });
         Some(())
     }
 }
@@ -609,8 +690,9 @@ fn form(text: &str) -> Result<Form, String> {
         "base64" => Ok(Form::Base64),
         "zlib" => Ok(Form::Zlib),
         "gzip" => Ok(Form::Gzip),
+        "bytes" => Ok(Form::Bytes),
         other => Err(format!(
-            "`{other}` cannot be unwrapped; there are json, base64, zlib and gzip, joined as in \"base64+zlib\""
+            "`{other}` cannot be unwrapped; there are json, base64, zlib, gzip and bytes, joined as in \"base64+zlib\""
         )),
     }
 }

@@ -71,6 +71,10 @@ pub(super) struct RawRule {
     pub(super) decompress: RawDecompress,
     #[serde(default)]
     pub(super) unwrap: Vec<RawUnwrap>,
+    /// What the payload is written in, if that is not UTF-8.
+    pub(super) charset: Option<Text>,
+    /// A filter in jq's language, for what the rest of the language cannot say.
+    pub(super) transform: Option<Text>,
     #[serde(default)]
     pub(super) each: Vec<Spanned<RawEach>>,
     pub(super) split: Option<RawSplit>,
@@ -120,6 +124,8 @@ pub(super) enum RawTarget {
     Order,
     Interval,
     Liveness,
+    /// Taken, counted as ignored, and nothing comes of it.
+    Ignore,
     Refuse,
 }
 
@@ -265,12 +271,13 @@ pub(super) struct RawMetric {
     pub(super) kind: Option<Text>,
     pub(super) unit: Option<String>,
     pub(super) rollover_at: Option<f64>,
-    #[serde(rename = "max_step")]
-    _max_step: Option<f64>,
-    #[serde(rename = "min_step")]
-    _min_step: Option<f64>,
-    #[serde(rename = "reset")]
-    _reset: Option<RawReset>,
+    /// What has such a name is no measurement.
+    #[serde(default)]
+    pub(super) ignore: bool,
+    /// Three keys that are understood in order to say where they belong.
+    pub(super) max_step: Option<Spanned<toml::Value>>,
+    pub(super) min_step: Option<Spanned<toml::Value>>,
+    pub(super) reset: Option<Spanned<toml::Value>>,
     pub(super) scale: Option<f64>,
     pub(super) offset: Option<f64>,
     pub(super) decimals: Option<u8>,
@@ -280,16 +287,6 @@ pub(super) struct RawMetric {
     pub(super) ranges: Vec<RawRange>,
     pub(super) default: Option<Spanned<Scalar>>,
     pub(super) missing: Option<Many<Scalar>>,
-}
-
-/// When a counter begins again; for the person who registers the series.
-#[derive(Debug, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub(super) struct RawReset {
-    #[serde(rename = "daily")]
-    _daily: Option<String>,
-    #[serde(rename = "zone")]
-    _zone: Option<String>,
 }
 
 #[derive(Debug, Deserialize)]

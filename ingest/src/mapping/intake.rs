@@ -8,6 +8,7 @@ use std::io::Read;
 use base64::Engine as _;
 use base64::engine::general_purpose::STANDARD;
 use bumpalo::Bump;
+use encoding_rs::Encoding;
 use flate2::read::{GzDecoder, ZlibDecoder};
 use model::Reason;
 
@@ -38,13 +39,10 @@ pub(super) fn read<'a>(intake: &Intake, payload: &'a [u8], arena: &'a Bump) -> R
     if bytes.is_empty() {
         return Err(undecodable(Reason::Empty, "the payload has no bytes".to_owned()));
     }
-    let text = std::str::from_utf8(bytes).map_err(|error| {
-        let at = error.valid_up_to();
-        undecodable(
-            Reason::BadUtf8,
-            format!("the payload is not UTF-8 from byte {at}; a compressed one needs `decompress`"),
-        )
-    })?;
+    let text = match intake.charset {
+        None => utf8(bytes)?,
+        Some(charset) => decoded(charset, bytes, arena)?,
+    };
     let mut tape = Tape::for_bytes(text.len());
     match intake.codec {
         RawCodec::Json => read_json(text, &mut tape, arena)
@@ -64,6 +62,23 @@ pub(super) fn read<'a>(intake: &Intake, payload: &'a [u8], arena: &'a Bump) -> R
         opened(unwrap, &mut tape, arena, &mut budget)?;
     }
     Ok(tape)
+}
+
+fn utf8(bytes: &[u8]) -> Result<&str, Undecodable> {
+    std::str::from_utf8(bytes).map_err(|error| {
+        let at = error.valid_up_to();
+        let how = "a compressed one needs `decompress`, one in GBK `charset = \"gbk\"`";
+        undecodable(Reason::BadUtf8, format!("the payload is not UTF-8 from byte {at}; {how}"))
+    })
+}
+
+/// The text of bytes in another charset: at most three bytes for each of them.
+fn decoded<'a>(charset: &'static Encoding, bytes: &'a [u8], arena: &'a Bump) -> Result<&'a str, Undecodable> {
+    match charset.decode_without_bom_handling_and_without_replacement(bytes) {
+        Some(Cow::Borrowed(text)) => Ok(text),
+        Some(Cow::Owned(text)) => Ok(arena.alloc_str(&text)),
+        None => Err(undecodable(Reason::BadUtf8, format!("the payload is not {}", charset.name()))),
+    }
 }
 
 /// One bare value: a JSON scalar, or any text.
@@ -128,6 +143,14 @@ fn opened<'a>(unwrap: &Unwrap, tape: &mut Tape<'a>, arena: &'a Bump, budget: &mu
     for place in places(&unwrap.path, tape) {
         let Node::Text(text) = tape.at(place) else { continue };
         let Some(bytes) = unpacked(&unwrap.forms, text, budget)? else { continue };
+        if unwrap.forms.last() == Some(&Form::Bytes) {
+            let to = tape.next_place();
+            let array = tape.open_array();
+            bytes.iter().for_each(|byte| tape.int(i64::from(*byte)));
+            tape.close(array);
+            tape.link(place, to);
+            continue;
+        }
         let text: &'a str = match bytes {
             Cow::Borrowed(_) => text,
             Cow::Owned(bytes) => match std::str::from_utf8(&bytes) {
@@ -150,7 +173,7 @@ fn unpacked<'t>(forms: &[Form], text: &'t str, budget: &mut usize) -> Result<Opt
     let mut bytes = Cow::Borrowed(text.as_bytes());
     for form in forms {
         let next = match form {
-            Form::Json => continue,
+            Form::Json | Form::Bytes => continue,
             Form::Base64 => {
                 let Ok(decoded) = STANDARD.decode(bytes.trim_ascii()) else { return Ok(None) };
                 Ok(decoded)

@@ -22,6 +22,7 @@ mod shape;
 pub(crate) mod tape;
 mod time;
 mod topic;
+mod transform;
 mod vectors;
 
 use std::borrow::Cow;
@@ -140,10 +141,17 @@ impl Mappings {
         mistakes
     }
 
-    /// What a `[[metric]]` proposes for this name; the first that matches.
+    /// What a `[[metric]]` proposes for this name: the first of a person's files, else what all built-in profiles that know
+    /// the name agree in, for a name alone does not say which dialect it is of.
     pub fn proposal(&self, name: &str) -> Option<Proposal> {
-        let mut files = self.all.own.iter().chain(self.all.builtin.iter());
-        files.find_map(|file| file.metrics.find(name)).map(|metric| metric.proposal.clone())
+        let own = self.all.own.iter().find_map(|file| file.metrics.find(name));
+        if let Some(own) = own {
+            return Some(own.proposal.clone());
+        }
+        let knowing = self.all.builtin.iter().filter_map(|file| file.metrics.find(name));
+        let mut proposals = knowing.map(|metric| &metric.proposal);
+        let first = proposals.next()?;
+        proposals.all(|other| other == first).then(|| first.clone())
     }
 
     /// Takes up what a message teaches, without its readings: for bytes that were kept for this. Says whether it taught.
@@ -270,7 +278,14 @@ impl<'s, 'a> Attempt<'s, 'a> {
             }
         }
         let Some((_, tape)) = &self.tape else { return Ok(()) };
-        match run::run(rule, self.scene, (tape, &captures), metric, &mut self.message)? {
+        let applied = match &rule.transform {
+            None => run::run(rule, self.scene, (tape, &captures), metric, &mut self.message)?,
+            Some(filter) => {
+                let outputs = filter.run(tape, self.scene.arena).map_err(|error| error.of(&rule.label))?;
+                run_each(rule, self.scene, (&outputs, &captures), metric, &mut self.message)?
+            }
+        };
+        match applied {
             Applied::No(why) => self.declined.push(format!("{}: {why}", rule.label)),
             Applied::Yes => {
                 let origin = &mut self.message.origin;
@@ -312,5 +327,32 @@ impl<'s, 'a> Attempt<'s, 'a> {
     }
 }
 
+/// Runs a rule over every message that its `transform` made of one; it takes the message if it takes one of them.
+fn run_each<'a>(
+    rule: &'a Rule,
+    scene: &Scene<'_, 'a>,
+    (outputs, captures): (&[Tape<'a>], &[Option<&'a str>]),
+    metric: FindMetric<'_, 'a>,
+    message: &mut Message<'a>,
+) -> Result<Applied, Undecodable> {
+    let mut all = Applied::No("`transform` gives nothing".to_owned());
+    for output in outputs {
+        match (run::run(rule, scene, (output, captures), metric, message)?, &all) {
+            (Applied::No(_), Applied::Yes) => {}
+            (applied @ (Applied::Yes | Applied::No(_)), Applied::Yes | Applied::No(_)) => all = applied,
+        }
+    }
+    Ok(all)
+}
+
+impl Undecodable {
+    /// The same, with the rule that says it.
+    fn of(self, rule: &str) -> Undecodable {
+        Undecodable { detail: format!("{rule}: {}", self.detail), ..self }
+    }
+}
+
+#[cfg(test)]
+mod dialect_tests;
 #[cfg(test)]
 mod tests;

@@ -244,7 +244,12 @@ pub(super) fn write_scalar(node: Node<'_>, out: &mut String) -> Option<()> {
 #[derive(Debug, Clone)]
 enum Expression {
     Path(Path),
-    Lookup { dictionary: Box<str>, keys: Vec<Path> },
+    /// The first that is there.
+    First(Vec<Path>),
+    Lookup {
+        dictionary: Box<str>,
+        keys: Vec<Path>,
+    },
 }
 
 #[derive(Debug, Clone)]
@@ -252,6 +257,7 @@ enum Filter {
     Trim,
     Lower,
     Strip(Box<str>),
+    Replace(Box<str>, Box<str>),
 }
 
 #[derive(Debug, Clone)]
@@ -383,7 +389,9 @@ impl Part {
             Part::Literal(_) => true,
             Part::Value { expression, .. } | Part::Optional { expression, .. } => match expression {
                 Expression::Path(path) => path.is_constant(),
-                Expression::Lookup { keys, .. } => keys.iter().all(Path::is_constant),
+                Expression::First(paths) | Expression::Lookup { keys: paths, .. } => {
+                    paths.iter().all(Path::is_constant)
+                }
             },
         }
     }
@@ -396,6 +404,12 @@ impl Expression {
             Expression::Path(path) => {
                 let node = sight.node(path).ok_or_else(|| Miss::Path(path.text.clone()))?;
                 text_of(node, &mut forge.scratch, arena).ok_or_else(|| Miss::Path(path.text.clone()))
+            }
+            Expression::First(paths) => {
+                let mut texts = paths.iter().filter_map(|path| text_of(sight.node(path)?, &mut forge.scratch, arena));
+                texts.find(|text| !text.is_empty()).ok_or_else(|| {
+                    Miss::Path(paths.iter().map(|path| &*path.text).collect::<Vec<_>>().join(" or ").into())
+                })
             }
             Expression::Lookup { dictionary, keys } => {
                 forge.scratch.clear();
@@ -428,7 +442,17 @@ fn filtered<'a>(text: &'a str, filters: &[Filter], arena: &'a Bump) -> &'a str {
         Filter::Trim => text.trim(),
         Filter::Lower => arena.alloc_str(&text.to_lowercase()),
         Filter::Strip(prefix) => text.strip_prefix(&**prefix).unwrap_or(text),
+        Filter::Replace(from, to) if holds(text, from) => arena.alloc_str(&text.replace(&**from, to)),
+        Filter::Replace(..) => text,
     })
+}
+
+/// Whether a part stands in a text; most parts are one sign, for which setting up a search costs more than looking.
+fn holds(text: &str, part: &str) -> bool {
+    match part.as_bytes() {
+        [byte] => text.as_bytes().contains(byte),
+        _ => text.contains(part),
+    }
 }
 
 /// Where a character stands outside of quotes.
@@ -483,10 +507,17 @@ fn filter(text: &str) -> Result<Filter, String> {
     match text {
         "trim" => Ok(Filter::Trim),
         "lower" => Ok(Filter::Lower),
-        _ => match argument("strip").and_then(quoted) {
-            Some(prefix) => Ok(Filter::Strip(prefix.into())),
-            None => Err(format!("`{text}` is no filter; there are trim, lower and strip('prefix')")),
-        },
+        _ => {
+            let strip = argument("strip").and_then(quoted).map(|prefix| Filter::Strip(prefix.into()));
+            let replace = || {
+                let (from, to) = argument("replace")?.split_once(',')?;
+                let from = quoted(from.trim()).filter(|from| !from.is_empty())?;
+                Some(Filter::Replace(from.into(), quoted(to.trim())?.into()))
+            };
+            strip.or_else(replace).ok_or_else(|| {
+                format!("`{text}` is no filter; there are trim, lower, strip('prefix') and replace('from', 'to')")
+            })
+        }
     }
 }
 
@@ -496,7 +527,16 @@ fn quoted(text: &str) -> Option<&str> {
 }
 
 fn expression(text: &str, scope: &Scope) -> Result<Expression, String> {
-    let Some(arguments) = text.strip_prefix("lookup(") else { return path(text, scope).map(Expression::Path) };
+    let Some(arguments) = text.strip_prefix("lookup(") else {
+        // A key with ` or ` in it is quoted, and is then the whole of a path that has no other choice beside it.
+        return match text.split_once(" or ") {
+            Some(_) if !text.contains('"') => {
+                let paths = text.split(" or ").map(|one| path(one, scope)).collect::<Result<Vec<Path>, String>>()?;
+                Ok(Expression::First(paths))
+            }
+            Some(_) | None => path(text, scope).map(Expression::Path),
+        };
+    };
     let wrong = || format!("`{text}` is no look-up; write lookup('dictionary', a, b)");
     let arguments = arguments.strip_suffix(')').ok_or_else(wrong)?;
     let mut arguments = arguments.split(',').map(str::trim);

@@ -2,6 +2,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 
+use encoding_rs::Encoding;
 use model::{Quality, Reason};
 use regex::Regex;
 
@@ -11,6 +12,7 @@ use super::path::{Path, Template};
 use super::shape::Shape;
 use super::time::Format;
 use super::topic::{Filter, glob};
+use super::transform::Transform;
 
 /// Dictionaries that need no message, by name and key.
 pub(super) type Fixed = HashMap<Box<str>, HashMap<Box<str>, Box<str>>>;
@@ -44,6 +46,7 @@ pub(super) struct Rule {
     pub(super) n_captures: usize,
     pub(super) levels: Vec<(usize, Regex)>,
     pub(super) intake: Intake,
+    pub(super) transform: Option<Transform>,
     pub(super) when: Vec<When>,
     pub(super) each: Vec<Loop>,
     pub(super) split: Option<Split>,
@@ -56,6 +59,8 @@ pub(super) struct Intake {
     pub(super) codec: RawCodec,
     pub(super) csv: RawCsv,
     pub(super) decompress: RawDecompress,
+    /// None for UTF-8.
+    pub(super) charset: Option<&'static Encoding>,
     pub(super) unwrap: Vec<Unwrap>,
 }
 
@@ -71,6 +76,8 @@ pub(super) enum Form {
     Base64,
     Zlib,
     Gzip,
+    /// An array of the bytes as numbers; always the last.
+    Bytes,
 }
 
 #[derive(Debug)]
@@ -104,9 +111,21 @@ pub(super) enum Output {
     Reading(Box<ReadingPlan>),
     Order(Box<OrderPlan>),
     Interval(Box<IntervalPlan>),
-    Liveness { state: Vec<Path>, map: Vec<(String, String)> },
-    Refuse { reason: Reason, detail: String },
-    Teach { dictionary: String, keys: Vec<Path>, value: Path },
+    Liveness {
+        state: Vec<Path>,
+        map: Vec<(String, String)>,
+    },
+    /// What stands here is no measurement, and is counted as ignored.
+    Ignore,
+    Refuse {
+        reason: Reason,
+        detail: String,
+    },
+    Teach {
+        dictionary: String,
+        keys: Vec<Path>,
+        value: Path,
+    },
 }
 
 #[derive(Debug)]
@@ -172,6 +191,8 @@ pub(super) enum QualityRead {
 #[derive(Debug)]
 pub(super) struct Metric {
     pub(super) shape: Shape,
+    /// Nothing comes of it but a count.
+    pub(super) is_ignored: bool,
     pub(super) unit: Option<String>,
     pub(super) proposal: Proposal,
 }

@@ -46,13 +46,13 @@ pub(super) struct Scene<'r, 'a> {
 /// Matches a rule's filters; what they capture, if one does.
 pub(super) fn captures<'a>(rule: &Rule, topic: &Topic<'a>) -> Option<Vec<Option<&'a str>>> {
     let mut captures = Vec::new();
+    let wanted = |index, text: &str| {
+        rule.levels.iter().filter(|(level, _)| *level == index).all(|(_, regex)| regex.is_match(text))
+    };
     for filter in &rule.filters {
         captures.clear();
         captures.resize(rule.n_captures, None);
-        let fits = |(index, regex): &(usize, regex::Regex), captures: &[Option<&str>]| {
-            captures.get(*index).copied().flatten().is_none_or(|text| regex.is_match(text))
-        };
-        if filter.matches(topic, &mut captures) && rule.levels.iter().all(|level| fits(level, &captures)) {
+        if filter.matches(topic, &wanted, &mut captures) {
             return Some(captures);
         }
     }

@@ -15,7 +15,7 @@ use crate::normalize::Passage;
 /// After every time in these messages.
 const RECEIVED: UnixMillis = UnixMillis(1_893_456_000_000);
 
-fn loaded(text: &str) -> Mappings {
+pub(super) fn loaded(text: &str) -> Mappings {
     Mappings::load(vec![("own.toml".to_owned(), text.to_owned())])
         .unwrap_or_else(|mistakes| panic!("{}", listed(&mistakes)))
 }
@@ -25,7 +25,7 @@ fn listed(mistakes: &[model::registry::Mistake]) -> String {
 }
 
 /// Everything that comes out, one line each.
-fn ran(mappings: &Mappings, dictionaries: &Dictionaries, topic: &str, payload: &[u8]) -> Vec<String> {
+pub(super) fn ran(mappings: &Mappings, dictionaries: &Dictionaries, topic: &str, payload: &[u8]) -> Vec<String> {
     let (arena, pilot, zone) = (Bump::new(), PilotId::parse("p-1").unwrap(), TimeZone::get("Asia/Urumqi").unwrap());
     let (received_at, client, login) = (RECEIVED, "client-7", "login-7");
     let received = Received { pilot: &pilot, zone: &zone, topic, payload, received_at, client, login };
@@ -140,14 +140,14 @@ fn keys_may_be_quoted_and_rows_numbered() {
 #[test]
 fn texts_are_split_filtered_and_optional() {
     let rule = "each = [{ rows = \"$\" }]\nsplit = { from = \"row.id\", regex = '^(?P<device>.+)\\.(?P<tag>[^.]+)$' }\n\
-                asset = \"{device | strip('Siemens.') | lower}\"\nmetric = \"{tag|trim}{-row.unit?!}\"\nvalue = \"row.v\"";
+                asset = \"{device | strip('Siemens.') | lower | replace('x', 'y')}\"\nmetric = \"{tag|trim}{-row.unit?!}\"\nvalue = \"row.v\"";
     let payload = r#"[{"id":"Siemens.Crusher.Power ","v":850.3},{"id":"X.Y","v":1,"unit":"kW"},{"id":"nodot","v":1}]"#;
     check(
         rule,
         payload,
         &[
             "crusher Power 850.3 receipt",
-            "x Y-kW! 1 receipt",
+            "y Y-kW! 1 receipt",
             "bad_field: own.toml: r: `nodot` does not match the regex of `split`",
         ],
     );
@@ -398,6 +398,113 @@ fn a_level_is_checked_by_a_pattern() {
 }
 
 #[test]
+fn a_pattern_decides_where_several_levels_end() {
+    let rule = "[[rule]]\nname = \"r\"\ntopics = \"umh/{a...}/{contract}/{tag...}\"\nwhere = { contract = \"^_\" }\n\
+                codec = \"scalar\"\nasset = \"{a}\"\nmetric = \"{tag}\"\nvalue = \"$\"\n";
+    let got = ran(&loaded(rule), &Dictionaries::default(), "umh/site/line/_raw/motor/speed", b"7");
+    assert_eq!(got, ["site/line motor/speed 7 receipt"]);
+}
+
+#[test]
+fn a_pattern_that_explodes_is_refused_and_none_is_slow() {
+    let head = "[[rule]]\nname = \"r\"\ntopics = \"t/{a}\"\nasset = \"x\"\nmetric = \"m\"\nvalue = \"$.v\"\n";
+    for pattern in [r"(\w{1000}){1000}", r"((a{100}){100}){100}", r"\w{50000}", &"(".repeat(300)] {
+        for rule in [
+            format!("{head}where = {{ a = '{pattern}' }}\n"),
+            format!("{head}split = {{ from = \"$.v\", regex = '{pattern}' }}\n"),
+            format!("[[sparkplug]]\nnodes = \"*\"\nstrip = '{pattern}'\n"),
+        ] {
+            let Err(mistakes) = Mappings::load(vec![("own.toml".to_owned(), rule)]) else {
+                panic!("{pattern} was taken")
+            };
+            assert!(mistakes[0].text.contains("this regex cannot be used: "), "{}", listed(&mistakes));
+        }
+    }
+    // What sends other engines backtracking for ages takes time by the length of the text alone.
+    let text = format!("{head}split = {{ from = \"$.t\", regex = '^(a|a)*(a*)*(?P<g>a*)*b$' }}\n");
+    let payload = format!(r#"{{"v":1,"t":"{}"}}"#, "a".repeat(1 << 16));
+    let started = std::time::Instant::now();
+    let got = ran(&loaded(&text), &Dictionaries::default(), "t/1", payload.as_bytes());
+    assert!(got[0].starts_with("bad_field: "), "{got:?}");
+    assert!(started.elapsed() < std::time::Duration::from_secs(10), "{:?}", started.elapsed());
+}
+
+#[test]
+fn a_payload_may_be_written_in_gbk() {
+    let rule = |charset: &str| {
+        loaded(&format!(
+            "[[rule]]\nname = \"r\"\ntopics = \"t\"\ncharset = \"{charset}\"\neach = [{{ entries = \"$\" }}]\nasset = \"x\"\n\
+             metric = \"{{row.key}}\"\nvalue = \"row.value\"\n"
+        ))
+    };
+    let none = Dictionaries::default();
+    // `A相电流` in GBK, and the same in UTF-8.
+    let gbk = b"{\"A\xcf\xe0\xb5\xe7\xc1\xf7\":0.25}";
+    assert_eq!(ran(&rule("gbk"), &none, "t", gbk), ["x A相电流 0.25 receipt"]);
+    assert_eq!(ran(&rule("GB2312"), &none, "t", gbk), ["x A相电流 0.25 receipt"]);
+    assert_eq!(ran(&rule("utf-8"), &none, "t", "{\"A相电流\":0.25}".as_bytes()), ["x A相电流 0.25 receipt"]);
+    assert_eq!(ran(&rule("gbk"), &none, "t", b"{\"\xff\xff\":1}"), ["bad_utf8: the payload is not GBK"]);
+    let utf8 = ran(&rule("utf-8"), &none, "t", gbk);
+    assert_eq!(
+        utf8,
+        [
+            "bad_utf8: the payload is not UTF-8 from byte 3; a compressed one needs `decompress`, one in GBK `charset = \"gbk\"`"
+        ]
+    );
+}
+
+#[test]
+fn bytes_and_choices_and_names_to_leave_out() {
+    let rule = "unwrap = [{ path = \"$.p\", as = \"base64+bytes\" }]\neach = [{ rows = \"$.p\", index = \"i\" }]\n\
+                asset = \"{$.none or $.empty or b}\"\nmetric = \"b{i}\"\nvalue = \"row\"\n[[metric]]\nmatch = \"b1\"\nignore = true";
+    check(rule, r#"{"p":"AP8H","empty":""}"#, &["two b0 0 receipt", "two b2 7 receipt", "1 ignored"]);
+    let none = "asset = \"{$.x or $.y}\"\nmetric = \"m\"\nvalue = \"$.v\"";
+    check(
+        none,
+        r#"{"v":1}"#,
+        &["bad_field: own.toml: r: `asset` needs `$.x or $.y`, where nothing stands that is a text"],
+    );
+    check("target = \"ignore\"", "{}", &["1 ignored"]);
+}
+
+#[test]
+fn a_transform_turns_one_message_into_several() {
+    let rule = "transform = '.rows[] | {name: .[0], v: .[1]}'\nasset = \"{a}\"\nmetric = \"{$.name}\"\nvalue = \"$.v\"";
+    let payload = r#"{"rows":[["x",9007199254740993],["y",18446744073709551615],["z",null]]}"#;
+    check(rule, payload, &["one x 9007199254740993 receipt", "one y 18446744073709551615 receipt", "1 ignored"]);
+    check(rule, r#"{"rows":7}"#, &["bad_payload: own.toml: r: `transform` says: `cannot use 7 as array or object`"]);
+    check(
+        rule,
+        r#"{"rows":[]}"#,
+        &["no_rule: rules take topic `t/one/two`, but none this message: own.toml: r: `transform` gives nothing"],
+    );
+    // Conditions and loops see what came out, and a text line is a message as well.
+    let rule = "codec = \"scalar\"\ntransform = 'split(\";\") | map(split(\"=\") | {key: .[0], value: .[1]}) | from_entries'\n\
+                when = \"$.kWh\"\neach = [{ entries = \"$\" }]\nasset = \"{a}\"\nmetric = \"{row.key}\"\nvalue = \"row.value\"";
+    check(rule, "kWh=12.5;kW=3", &["one kW 3 receipt", "one kWh 12.5 receipt"]);
+}
+
+#[test]
+fn the_examples_of_the_reference_load_and_pass_their_tests() {
+    let reference = include_str!("../../../deploy/mappings.md");
+    let examples: Vec<&str> =
+        reference.split("```toml\n").skip(1).filter_map(|rest| rest.split("```").next()).collect();
+    assert!(examples.len() >= 2, "{examples:?}");
+    for example in examples {
+        assert_eq!(listed(&loaded(example).test()), "", "{example}");
+    }
+}
+
+#[test]
+fn a_custom_template_is_taken_by_a_transform() {
+    // Names and values in two lists, as templates of gateways give them.
+    let rule = "transform = '{ts: .t, row: ([.n, .v] | transpose[] | {key: .[0], value: .[1]})}'\nasset = \"{a}\"\n\
+                metric = \"{$.row.key}\"\nvalue = \"$.row.value\"\ntime = [{ path = \"$.ts\", format = \"unix_ms\" }]";
+    let payload = r#"{"t":1647497389075,"n":["tag0","tag1"],"v":[123,4.5]}"#;
+    check(rule, payload, &["one tag0 123 1647497389075", "one tag1 4.5 1647497389075"]);
+}
+
+#[test]
 fn loops_over_each_other_are_bounded() {
     let rule = "each = [{ rows = \"$\", as = \"x\" }, { rows = \"$\", as = \"y\" }]\nasset = \"{a}\"\nmetric = \"m\"\nvalue = \"y.none\"";
     let payload = format!("[{}1]", "1,".repeat(999));
@@ -410,69 +517,112 @@ fn loops_over_each_other_are_bounded() {
 #[test]
 fn a_mistake_shows_the_line_the_caret_and_what_would_be_right() {
     let head = "[[rule]]\nname = \"r\"\ntopics = \"t/{a}\"\nasset = \"x\"\nmetric = \"m\"\n";
-    check(
+    mistaken(
         &format!("{head}valeu = \"$.v\"\n"),
         "own.toml:6: ",
         &["valeu = \"$.v\"", "^^^^^", "unknown field `valeu`, expected one of", "`value`"],
     );
-    check(
+    mistaken(
         &format!("{head}value = \"rwo.v\"\n"),
         "own.toml:6: ",
         &["^^^^^^^", "`rwo` is no name here; there are $, a, client, login"],
     );
-    check(
+    mistaken(
         &format!("{head}value = \"$.v\"\neach = [{{ rows = \"$\", flaten = \"/\" }}]\n"),
         "own.toml:7: ",
         &["^^^^^^", "unknown field `flaten`", "`flatten`"],
     );
-    check(
+    mistaken(
         &format!("{head}value = \"$.v\"\ntime = [{{ path = \"$.t\", formt = \"unix_ms\" }}]\n"),
         "own.toml:7: ",
         &["^^^^^", "unknown field `formt`", "`format`"],
     );
-    check(
+    mistaken(
         &format!("{head}value = \"$.v\"\ntime = [{{ path = \"$.t\", format = \"%Y-%m-%d\" }}]\n"),
         "own.toml:7: ",
         &["^^^^^", "zone"],
     );
-    check(
+    mistaken(
         &format!("{head}value = \"$.v\"\ntime = [{{ path = \"$.t\", format = \"unix_ms\" }}, \"recieve\"]\n"),
         "own.toml:7: ",
         &["recieve", "\"receive\""],
     );
-    check(
+    mistaken(
         &format!("{head}value = \"$.v\"\nenum = {{ a = \"RUNNING\" }}\n"),
         "own.toml:7: ",
         &["`RUNNING` is no state", "RUN (1)"],
     );
-    check(
+    mistaken(
         &format!("{head}value = \"$.v\"\nsplit = {{ from = \"$.x\", regex = '(\\w{{1000}}){{1000}}' }}\n"),
         "own.toml:7: ",
         &["regex", "^^^^"],
     );
-    check(&format!("{head}value = \"$.v\"\nstate = \"$\"\n"), "own.toml:2: ", &["`state` belongs to target liveness"]);
-    check(
+    mistaken(
+        &format!("{head}value = \"$.v\"\nstate = \"$\"\n"),
+        "own.toml:2: ",
+        &["`state` belongs to target liveness"],
+    );
+    mistaken(
         &format!("{head}value = \"$.v\"\nproduct = \"{{lookup('nope', $.x)}}\"\n"),
         "own.toml:7: ",
         &["no [[dictionary]] is called `nope`"],
     );
-    check(head, "own.toml:2: ", &["needs the key `value`"]);
-    check(
+    mistaken(head, "own.toml:2: ", &["needs the key `value`"]);
+    mistaken(
         "[[rule]]\nname = \"r\"\ntopics = \"a/#/b\"\nasset = \"x\"\nmetric = \"m\"\nvalue = \"$\"\n",
         "own.toml:3: ",
         &["topic `a/#/b` has `#` before its last level"],
     );
+}
 
-    #[track_caller]
-    fn check(text: &str, starts: &str, holds: &[&str]) {
-        let Err(mistakes) = Mappings::load(vec![("own.toml".to_owned(), text.to_owned())]) else {
-            panic!("no mistake found")
-        };
-        let shown = listed(&mistakes);
-        assert!(shown.starts_with(starts), "{shown}");
-        for part in holds {
-            assert!(shown.contains(part), "{part}\n{shown}");
-        }
+#[test]
+fn a_mistake_in_a_filter_a_charset_or_a_step_is_shown_as_well() {
+    let head = "[[rule]]\nname = \"r\"\ntopics = \"t/{a}\"\nasset = \"x\"\nmetric = \"m\"\n";
+    mistaken(
+        &format!("{head}value = \"$.v\"\ntransform = '.a | until(.; .)'\n"),
+        "own.toml:7: ",
+        &["`transform`: `until` may not be used", "transform = '.a | until(.; .)'", "\n  |                   ^^^^^"],
+    );
+    mistaken(
+        &format!("{head}value = \"$.v\"\ntransform = '''\n.a\n| [input]'''\n"),
+        "own.toml:9: ",
+        &["`input` may not be used", "9 | | [input]", "\n  |    ^^^^^"],
+    );
+    mistaken(
+        &format!("{head}value = \"$.v\"\ntransform = '.a | '\n"),
+        "own.toml:7: ",
+        &["`transform`: term is expected here"],
+    );
+    mistaken(
+        &format!("{head}value = \"$.v\"\ncharset = \"gbq\"\n"),
+        "own.toml:7: ",
+        &["`gbq` is no charset that is known; write \"gbk\""],
+    );
+    mistaken(
+        &format!("{head}value = \"$.v\"\nunwrap = [{{ path = \"$.a\", as = \"bytes+zlib\" }}]\n"),
+        "own.toml:7: ",
+        &["`bytes` gives an array of numbers, so it stands last"],
+    );
+    for (key, value, right) in [
+        ("max_step", "5000", "plausible = [least, greatest]"),
+        ("min_step", "0", "plausible = [least, greatest]"),
+        ("reset", "{ daily = \"00:00\" }", "`on_decrease = \"reset\"` at its [[series]]"),
+    ] {
+        let text = format!("[[metric]]\nmatch = \"x\"\n{key} = {value}\n");
+        mistaken(&text, "own.toml:3: ", &[&format!("`{key}` is not said here"), right, "^"]);
+    }
+}
+
+/// A file with a mistake: how its message starts, and what it holds.
+#[track_caller]
+fn mistaken(text: &str, starts: &str, holds: &[&str]) {
+    let Err(mistakes) = Mappings::load(vec![("own.toml".to_owned(), text.to_owned())]) else {
+        panic!("no mistake found")
+    };
+    let shown = listed(&mistakes);
+    assert!(shown.starts_with(starts), "{shown}");
+    for part in holds {
+        assert!(shown.contains(part), "{part}\n{shown}");
     }
 }
 

@@ -70,10 +70,16 @@ impl Filter {
         Ok(Filter { levels })
     }
 
-    /// Matches a topic, and puts what it captures into `captures`.
-    pub(super) fn matches<'a>(&self, topic: &Topic<'a>, captures: &mut [Option<&'a str>]) -> bool {
+    /// Matches a topic, and puts what it captures into `captures`. Of the ways to match, the first counts in which every
+    /// capture is `wanted`.
+    pub(super) fn matches<'a>(
+        &self,
+        topic: &Topic<'a>,
+        wanted: &dyn Fn(usize, &str) -> bool,
+        captures: &mut [Option<&'a str>],
+    ) -> bool {
         let hidden = topic.text.starts_with('$') && !matches!(self.levels.first(), Some(Level::Literal(_)));
-        !hidden && topic.levels.len() <= LEVELS_MAX && step(&self.levels, topic, 0, captures)
+        !hidden && topic.levels.len() <= LEVELS_MAX && step(&self.levels, topic, 0, wanted, captures)
     }
 }
 
@@ -111,31 +117,42 @@ fn level(part: &str, is_last: bool, names: &mut Vec<String>, own: &mut Vec<Strin
     Ok(Level::Literal(part.into()))
 }
 
-fn step<'a>(levels: &[Level], topic: &Topic<'a>, at: usize, captures: &mut [Option<&'a str>]) -> bool {
+fn step<'a>(
+    levels: &[Level],
+    topic: &Topic<'a>,
+    at: usize,
+    wanted: &dyn Fn(usize, &str) -> bool,
+    captures: &mut [Option<&'a str>],
+) -> bool {
     let Some((first, rest)) = levels.split_first() else { return at == topic.levels.len() };
     match first {
         Level::Rest => true,
         Level::Many(index) => {
             // Every level that follows needs one; the shortest capture that lets the rest match is taken.
             (at + 1..=topic.levels.len()).any(|to| {
-                step(rest, topic, to, captures) && {
-                    captures[*index] = Some(topic.between(at, to));
-                    true
+                // What the rest captures is wanted whatever this one is, so asking last asks least.
+                step(rest, topic, to, wanted, captures) && {
+                    let text = topic.between(at, to);
+                    captures[*index] = Some(text);
+                    wanted(*index, text)
                 }
             })
         }
         Level::Literal(text) => {
-            topic.levels.get(at).is_some_and(|level| **text == **level) && step(rest, topic, at + 1, captures)
+            topic.levels.get(at).is_some_and(|level| **text == **level) && step(rest, topic, at + 1, wanted, captures)
         }
         Level::One(index) => {
             let Some(level) = topic.levels.get(at) else { return false };
-            if !step(rest, topic, at + 1, captures) {
+            if !step(rest, topic, at + 1, wanted, captures) {
                 return false;
             }
-            if let Some(index) = index {
-                captures[*index] = Some(level);
+            match index {
+                Some(index) => {
+                    captures[*index] = Some(level);
+                    wanted(*index, level)
+                }
+                None => true,
             }
-            true
         }
     }
 }
@@ -164,7 +181,7 @@ mod tests {
         let mut names = Vec::new();
         let filter = Filter::compile(filter, &mut names).unwrap();
         let mut captures = vec![None; names.len()];
-        let matched = filter.matches(&Topic::new(topic), &mut captures);
+        let matched = filter.matches(&Topic::new(topic), &|_, _| true, &mut captures);
         let captures: Vec<&str> = captures.into_iter().flatten().collect();
         assert_eq!(matched.then_some(&captures[..]), expected, "{topic}");
     }
@@ -185,6 +202,23 @@ mod tests {
         check("$oc/devices/{d}/up", "$oc/devices/7/up", Some(&["7"]));
         check("$share/group/a/{x}", "a/b", Some(&["b"]));
         check("a/{x}", "a/", Some(&[""]));
+    }
+
+    #[test]
+    fn of_the_ways_to_match_the_first_counts_that_is_wanted() {
+        let mut names = Vec::new();
+        let filter = Filter::compile("umh/{a...}/{contract}/{tag...}", &mut names).unwrap();
+        let wanted = |index: usize, text: &str| index != 1 || text.starts_with('_');
+        let check = |topic: &str, expected: Option<[&str; 3]>| {
+            let mut captures = vec![None; 3];
+            let matched = filter.matches(&Topic::new(topic), &wanted, &mut captures);
+            assert_eq!(matched.then(|| captures.into_iter().flatten().collect()), expected.map(Vec::from), "{topic}");
+        };
+        check("umh/x/_raw/t", Some(["x", "_raw", "t"]));
+        check("umh/x/y/z/_raw/t/u", Some(["x/y/z", "_raw", "t/u"]));
+        check("umh/x/_raw/_b/t", Some(["x", "_raw", "_b/t"]));
+        check("umh/x/y/z/t", None);
+        check("umh/x/y/_raw", None);
     }
 
     #[test]

@@ -39,6 +39,7 @@ impl<'a> Run<'_, 'a> {
                 Err(refused) => self.message.readings.push(Err(refused)),
             },
             Output::Liveness { state, map } => self.liveness(state, map),
+            Output::Ignore => self.message.origin.n_ignored += 1,
             Output::Refuse { reason, detail } => {
                 return Err(Undecodable {
                     reason: *reason,
@@ -133,6 +134,9 @@ impl<'a> Run<'_, 'a> {
         let at = time.at();
         let name = self.text(&plan.metric).map_err(|miss| self.missed(miss, "`metric`", at))?;
         let metric = (self.metrics)(name);
+        if metric.is_some_and(|metric| metric.is_ignored) {
+            return Ok(None);
+        }
         let value = match quality {
             Quality::Bad => None,
             Quality::Good | Quality::Uncertain => match self.shaped(plan, metric, value, name, at)? {
@@ -281,6 +285,7 @@ impl<'a> Run<'_, 'a> {
             Output::Order(_)
             | Output::Interval(_)
             | Output::Liveness { .. }
+            | Output::Ignore
             | Output::Refuse { .. }
             | Output::Teach { .. } => "",
         };
