@@ -331,7 +331,19 @@ fn lost_v5(error: &v5::ConnectionError) -> Loss {
     } else {
         None
     };
-    Loss { reason: error.to_string(), unknown_release }
+    let is_taken_over = matches!(
+        error,
+        v5::ConnectionError::MqttState(v5::StateError::ServerDisconnect {
+            reason_code: v5::mqttbytes::v5::DisconnectReasonCode::SessionTakenOver,
+            ..
+        })
+    );
+    let reason = if is_taken_over {
+        "another process uses our client id; each needs one of its own".to_owned()
+    } else {
+        error.to_string()
+    };
+    Loss { reason, unknown_release }
 }
 
 /// Whether retained messages come with a subscription that is there already; MQTT 3.1.1 always sends them.

@@ -15,15 +15,24 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::client::{self, Connection, Delivered, Opening, Retained, Session, Signal};
 use super::filters::{self, SPARKPLUG};
 use super::intake::{Intake, session_number};
-use super::{End, Shared, Sparkplug, backoff};
-use crate::index::Index;
+use super::{BrokerConfig, End, Shared, Sparkplug, backoff};
+use crate::index::{CurrentIndex, Index};
 use crate::sparkplug::Command;
 
 /// Name of this connection in the status.
-const HOST: &str = "sparkplug";
+pub(super) const HOST: &str = "sparkplug";
 
 /// Below it every host application says whether it is there.
 const STATE: &str = "spBv1.0/STATE/";
+
+/// Whether a broker with this configuration sees us as a host application, by the registry in force.
+pub(super) fn is_wanted(config: &BrokerConfig, index: &CurrentIndex) -> bool {
+    match config.sparkplug {
+        Sparkplug::On => true,
+        Sparkplug::Off => false,
+        Sparkplug::IfBound => filters::has_sparkplug(index.get().registry()),
+    }
+}
 
 /// What outlives a connection.
 struct Host {
@@ -77,8 +86,7 @@ impl Host {
             if shared.is_stopping() {
                 return true;
             }
-            let is_on = shared.config.sparkplug == Sparkplug::On;
-            if is_on || filters::has_sparkplug(shared.index.get().registry()) {
+            if is_wanted(&shared.config, &shared.index) {
                 return false;
             }
             tokio::select! {
@@ -104,7 +112,8 @@ impl Host {
         let end = self.run(&mut connection, &mut link, &mut intake, was_connected).await;
         match end {
             End::Stopped if link.is_born => self.goodbye(&mut connection, &mut link, &mut intake).await,
-            End::Stopped | End::Lost(_) => {}
+            End::Lost(_) => intake.hand_in_rest(&shared).await,
+            End::Stopped => {}
         }
         if *was_connected {
             shared.index.get().foreign().sparkplug.link_lost(&shared.door, model::clock::now());
@@ -135,7 +144,6 @@ impl Host {
                         self.signal(signal, connection, link, intake);
                         while intake.has_room() && let Ok(signal) = connection.signals.try_recv() {
                             if let Signal::Lost(lost) = signal {
-                                intake.hand_in(&shared);
                                 return End::Lost(lost.reason);
                             }
                             self.signal(signal, connection, link, intake);
@@ -215,7 +223,7 @@ impl Host {
                 self.say_online(client, link);
             }
             intake.ignore(&delivered, client);
-        } else if index.bound(&delivered.topic).is_some() {
+        } else if is_of_an_edge(&delivered.topic) && index.bound(&delivered.topic).is_some() {
             intake.take(delivered, index);
         } else {
             intake.ignore(&delivered, client);
@@ -228,11 +236,15 @@ impl Host {
         connection.client.publish_state(&self.topic, death);
         link.n_unconfirmed += 1;
         let waiting = async {
-            while intake.n_waiting() > 0 || link.n_unconfirmed > 0 {
+            intake.hand_in(&self.shared);
+            while intake.has_pending() || intake.n_waiting() > 0 || link.n_unconfirmed > 0 {
                 tokio::select! {
                     () = intake.mailbox.rung() => intake.acknowledge(&connection.client),
+                    () = self.shared.committer.room(), if intake.has_pending() => {
+                        intake.hand_in(&self.shared);
+                    }
                     signal = connection.signals.recv() => match signal {
-                        Some(Signal::Acknowledged) => link.n_unconfirmed -= 1,
+                        Some(Signal::Acknowledged) => link.n_unconfirmed = link.n_unconfirmed.saturating_sub(1),
                         Some(Signal::Lost(_)) | None => return,
                         Some(_) => {}
                     }
@@ -247,9 +259,15 @@ impl Host {
     }
 
     fn say_lost(&self, reason: &str) {
+        let reason = &*self.shared.why_lost(reason);
         tracing::warn!(broker = %self.shared.config.name, error = reason, "sparkplug connection lost; trying again");
         self.shared.status.ill(HOST, model::clock::now(), &format!("lost: {reason}"));
     }
+}
+
+/// Commands come back to us with `spBv1.0/#`, our own and those of other hosts: they say nothing of an edge node.
+fn is_of_an_edge(topic: &str) -> bool {
+    !matches!(topic.split('/').nth(2), Some("NCMD" | "DCMD"))
 }
 
 fn says_offline(payload: &[u8]) -> bool {

@@ -80,7 +80,9 @@ impl Relay {
     pub(super) async fn start(config: &BrokerConfig, files: &TlsFiles) -> Result<Relay, RelayError> {
         let connector = connector(files)?;
         let named = |source| RelayError::Name { host: config.host.clone(), source };
-        let name = ServerName::try_from(config.host.clone()).map_err(named)?;
+        // An IPv6 address has brackets before a port, and none in a certificate.
+        let host = config.host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(host).map_err(named)?;
         let unique = format!("pilotline-relay-{}-{}", std::process::id(), crate::auth::generate_secret());
         let dir = std::env::temp_dir().join(unique);
         let failed = |source| RelayError::Socket { dir: dir.clone(), source };
@@ -96,8 +98,12 @@ impl Relay {
                 let (connector, name) = (connector.clone(), name.clone());
                 let (address, told) = (address.clone(), Arc::clone(&told));
                 tokio::spawn(async move {
-                    let failed = carry(stream, &address, connector, name).await.err().map(|error| error.to_string());
-                    *told.lock().unwrap_or_else(PoisonError::into_inner) = failed;
+                    let mut stream = stream;
+                    *told.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    let failed = carry(&mut stream, &address, connector, name).await.err();
+                    // Before the stream is dropped: the client asks why as soon as it sees it closed.
+                    *told.lock().unwrap_or_else(PoisonError::into_inner) = failed.map(|error| error.to_string());
+                    drop(stream);
                 });
             }
         });
@@ -116,7 +122,7 @@ impl Relay {
 }
 
 async fn carry(
-    mut client: UnixStream,
+    client: &mut UnixStream,
     address: &str,
     connector: TlsConnector,
     name: ServerName<'static>,
@@ -124,7 +130,7 @@ async fn carry(
     let broker = TcpStream::connect(address).await?;
     broker.set_nodelay(true)?;
     let mut broker = connector.connect(name, broker).await?;
-    tokio::io::copy_bidirectional(&mut client, &mut broker).await?;
+    tokio::io::copy_bidirectional(client, &mut broker).await?;
     Ok(())
 }
 
