@@ -11,6 +11,7 @@ mod demo;
 mod harness;
 mod kill;
 mod loss;
+mod mosquitto;
 mod order;
 mod plant;
 mod publisher;
