@@ -5,6 +5,8 @@
 
 mod bad_input;
 mod broker;
+mod broker_doors;
+mod broker_tls;
 mod clients;
 mod commands;
 mod demo;
@@ -14,5 +16,6 @@ mod loss;
 mod mosquitto;
 mod order;
 mod plant;
+mod proxy;
 mod publisher;
 mod sparkplug;

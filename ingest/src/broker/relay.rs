@@ -4,7 +4,7 @@
 //! what leaves the machine is encrypted here. The directory has mode 0700 and the socket 0600; both go with the relay.
 
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::pki_types::pem::{self, PemObject};
@@ -79,6 +79,7 @@ impl Relay {
     /// Reads the files and opens the socket.
     pub(super) async fn start(config: &BrokerConfig, files: &TlsFiles) -> Result<Relay, RelayError> {
         let connector = connector(files)?;
+        let ca = Arc::new(files.ca.clone());
         let named = |source| RelayError::Name { host: config.host.clone(), source };
         // An IPv6 address has brackets before a port, and none in a certificate.
         let host = config.host.trim_start_matches('[').trim_end_matches(']').to_owned();
@@ -96,13 +97,14 @@ impl Relay {
             // One connection at a time per door and purpose: the client opens the next when it has closed the last.
             while let Ok((stream, _)) = socket.accept().await {
                 let (connector, name) = (connector.clone(), name.clone());
-                let (address, told) = (address.clone(), Arc::clone(&told));
+                let (address, told, ca) = (address.clone(), Arc::clone(&told), Arc::clone(&ca));
                 tokio::spawn(async move {
                     let mut stream = stream;
                     *told.lock().unwrap_or_else(PoisonError::into_inner) = None;
                     let failed = carry(&mut stream, &address, connector, name).await.err();
+                    let why = failed.map(|error| why(&error, &address, &ca));
                     // Before the stream is dropped: the client asks why as soon as it sees it closed.
-                    *told.lock().unwrap_or_else(PoisonError::into_inner) = failed.map(|error| error.to_string());
+                    *told.lock().unwrap_or_else(PoisonError::into_inner) = why;
                     drop(stream);
                 });
             }
@@ -134,6 +136,19 @@ async fn carry(
     Ok(())
 }
 
+/// What failed, and for a certificate what would be right.
+fn why(error: &std::io::Error, address: &str, ca: &Path) -> String {
+    let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match of_tls {
+        Some(rustls::Error::InvalidCertificate(_)) => format!(
+            "{address}: {error}; `{}` has to hold who signed it, and it the name that is connected to",
+            ca.display()
+        ),
+        Some(_) => format!("TLS with {address}: {error}"),
+        None => format!("{address}: {error}"),
+    }
+}
+
 fn connector(files: &TlsFiles) -> Result<TlsConnector, RelayError> {
     let provider = Arc::new(rustls::crypto::ring::default_provider());
     let mut roots = RootCertStore::empty();
@@ -157,7 +172,7 @@ fn connector(files: &TlsFiles) -> Result<TlsConnector, RelayError> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-fn certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, RelayError> {
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, RelayError> {
     let failed = |source| RelayError::Certificates { path: path.to_owned(), source };
     CertificateDer::pem_file_iter(path).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)
 }
