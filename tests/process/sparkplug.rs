@@ -19,6 +19,16 @@ struct Edge {
 /// The libraries, and whether they answer a rebirth request.
 const EDGES: [(&str, bool); 4] = [("pysparkplug", false), ("tahu", true), ("tahu-compressed", true), ("srad", true)];
 
+/// The same with every library, all at once: they wait most of the time.
+fn with_each(check: impl Fn(&'static str, bool) + Sync) {
+    std::thread::scope(|scope| {
+        for (library, answers) in EDGES {
+            let check = &check;
+            scope.spawn(move || check(library, answers));
+        }
+    });
+}
+
 pub(crate) fn tool(variable: &str) -> String {
     std::env::var(variable).unwrap_or_else(|_| panic!("{variable} is not set; `cargo xtask test` installs and sets it"))
 }
@@ -66,7 +76,8 @@ impl Drop for Edge {
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Door {
     Listener,
-    Broker,
+    /// With us over this version of MQTT: 3 for 3.1.1, or 5.
+    Broker(u8),
 }
 
 /// A server behind one of the doors.
@@ -84,19 +95,28 @@ impl Site {
         if is_bound {
             write_registry(dir.path());
         }
-        let broker = (door == Door::Broker).then(|| Mosquitto::start(dir.path()));
-        let server = Site::serve(&dir, broker.as_ref(), "127.0.0.1:0", "127.0.0.1:0");
+        let config = dir.path().join("pilotline.toml");
+        let broker = match door {
+            Door::Listener => {
+                std::fs::write(config, "").unwrap();
+                None
+            }
+            Door::Broker(protocol) => {
+                let broker = Mosquitto::start(dir.path());
+                let address = broker.address;
+                let text = format!("[[door.broker]]\nname = \"b\"\naddress = \"{address}\"\nprotocol = {protocol}\n");
+                std::fs::write(config, text).unwrap();
+                Some(broker)
+            }
+        };
+        let server = Site::serve(&dir, "127.0.0.1:0", "127.0.0.1:0");
         Site { server, broker, dir }
     }
 
-    fn serve(dir: &TempDir, broker: Option<&Mosquitto>, mqtt: &str, http: &str) -> Server {
-        let (data, pilots) = (dir.path().join("data"), dir.path().join("pilots"));
-        let place = ["--data", data.to_str().unwrap(), "--pilots", pilots.to_str().unwrap()];
-        let url = broker.map(Mosquitto::url);
-        let arguments = match &url {
-            None => [&["run"], &place[..]].concat(),
-            Some(url) => [&["ingest", "--broker", url], &place[..]].concat(),
-        };
+    fn serve(dir: &TempDir, mqtt: &str, http: &str) -> Server {
+        let paths = ["pilotline.toml", "data", "pilots"].map(|name| dir.path().join(name));
+        let [config, data, pilots] = [0, 1, 2].map(|n| paths[n].to_str().unwrap());
+        let arguments = ["run", "--config", config, "--data", data, "--pilots", pilots];
         let server = Server::start_on(&arguments, mqtt, http);
         eventually("the door is ready", || server.get("/readyz").status == 200);
         server
@@ -111,7 +131,7 @@ impl Site {
         let Site { server, broker, dir } = self;
         let (mqtt, http) = (server.mqtt.to_string(), server.http.to_string());
         server.kill();
-        let server = Site::serve(&dir, broker.as_ref(), &mqtt, &http);
+        let server = Site::serve(&dir, &mqtt, &http);
         Site { server, broker, dir }
     }
 }
@@ -167,11 +187,16 @@ fn births_data_and_both_deaths_are_taken_at_the_listener() {
 
 #[test]
 fn births_data_and_both_deaths_are_taken_through_a_broker() {
-    check_births_data_and_deaths(Door::Broker);
+    check_births_data_and_deaths(Door::Broker(5));
+}
+
+#[test]
+fn births_data_and_both_deaths_are_taken_through_a_broker_over_mqtt_3_1_1() {
+    check_births_data_and_deaths(Door::Broker(3));
 }
 
 fn check_births_data_and_deaths(door: Door) {
-    for (library, _) in EDGES {
+    with_each(|library, _| {
         let site = Site::start(door, true);
         let server = &site.server;
         let mut edge = Edge::start(library, &site);
@@ -193,7 +218,7 @@ fn check_births_data_and_deaths(door: Door) {
         assert_eq!(rejected(server), 0, "{library}");
         check_accounting(server, library);
         assert_eq!(site.server.terminate(), Some(0));
-    }
+    });
 }
 
 #[test]
@@ -203,11 +228,11 @@ fn an_edge_node_whose_births_were_missed_is_asked_for_them_at_the_listener() {
 
 #[test]
 fn an_edge_node_whose_births_were_missed_is_asked_for_them_through_a_broker() {
-    check_missed_births(Door::Broker);
+    check_missed_births(Door::Broker(5));
 }
 
 fn check_missed_births(door: Door) {
-    for (library, answers) in EDGES {
+    with_each(|library, answers| {
         // The edge nodes' topics belong to no pilot yet.
         let site = Site::start(door, false);
         let server = &site.server;
@@ -237,7 +262,7 @@ fn check_missed_births(door: Door) {
         check_accounting(server, library);
         edge.stop();
         assert_eq!(site.server.terminate(), Some(0));
-    }
+    });
 }
 
 #[test]
@@ -247,28 +272,29 @@ fn a_restart_under_connected_edge_nodes_goes_on_with_their_data_at_the_listener(
 
 #[test]
 fn a_restart_under_connected_edge_nodes_goes_on_with_their_data_through_a_broker() {
-    check_restart(Door::Broker);
+    check_restart(Door::Broker(5));
 }
 
 fn check_restart(door: Door) {
-    for (library, _) in EDGES {
-        if door == Door::Listener && library == "pysparkplug" {
-            continue; // It does not connect again.
-        }
+    with_each(|library, _| {
         let site = Site::start(door, true);
         let mut edge = Edge::start(library, &site);
         wait_for(&site.server, library, 10.0);
-        let site = site.restart();
+        let mut site = site.restart();
         publish_until_read(&mut edge, library, &site.server, 30.0);
+        if let Some(broker) = &mut site.broker {
+            broker.restart(false);
+            publish_until_read(&mut edge, library, &site.server, 100.0);
+        }
         check_accounting(&site.server, library);
         edge.stop();
-    }
+    });
 }
 
 #[test]
 fn state_says_online_while_the_host_is_there_and_offline_once_it_stopped_or_died() {
     let topic = "spBv1.0/STATE/pilotline";
-    let site = Site::start(Door::Broker, true);
+    let site = Site::start(Door::Broker(5), true);
     let broker = site.broker.as_ref().unwrap();
     assert!(broker.retained(topic).starts_with(r#"{"online":true,"timestamp":"#));
     let site = site.restart();

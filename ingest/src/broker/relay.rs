@@ -141,7 +141,7 @@ fn why(error: &std::io::Error, address: &str, ca: &Path) -> String {
     let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
     match of_tls {
         Some(rustls::Error::InvalidCertificate(_)) => format!(
-            "{address}: {error}; `{}` has to hold who signed it, and it the name that is connected to",
+            "{address}: {error}; the certificate has to name this host and be signed by what `{}` holds",
             ca.display()
         ),
         Some(_) => format!("TLS with {address}: {error}"),
