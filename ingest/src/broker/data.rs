@@ -223,7 +223,8 @@ impl Data {
                     }
                     return Some(End::Lost(lost.reason));
                 }
-                Some(Signal::Connected(_) | Signal::Acknowledged | Signal::Closed) => {}
+                // The data connection publishes nothing.
+                Some(Signal::Connected(_) | Signal::Acknowledged | Signal::Refused(_) | Signal::Closed) => {}
             }
             if !intake.has_room() {
                 return None;

@@ -47,9 +47,19 @@ struct Link {
     /// Timestamp of its Will and its birth.
     at: UnixMillis,
     n_subscribed: usize,
-    is_born: bool,
+    stage: Stage,
     /// STATE messages without PUBACK.
     n_unconfirmed: usize,
+}
+
+/// What was said of us on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Subscribing,
+    /// STATE is published.
+    Born,
+    /// The broker has taken it.
+    Confirmed,
 }
 
 /// Keeps a connection until told to stop, from the moment that a pilot has Sparkplug topics.
@@ -75,6 +85,12 @@ pub(super) async fn serve(shared: Arc<Shared>) {
             () = tokio::time::sleep(pause) => {}
             () = host.shared.stopping() => return,
         }
+    }
+}
+
+impl Link {
+    fn is_born(&self) -> bool {
+        self.stage >= Stage::Born
     }
 }
 
@@ -107,11 +123,11 @@ impl Host {
             releases: Vec::new(),
         };
         let mut connection = client::open(&shared.config, &shared.place, &opening);
-        let mut link = Link { at, n_subscribed: 0, is_born: false, n_unconfirmed: 0 };
+        let mut link = Link { at, n_subscribed: 0, stage: Stage::Subscribing, n_unconfirmed: 0 };
         let mut intake = Intake::new(&shared, &self.client_id, session_number(&self.client_id, at));
         let end = self.run(&mut connection, &mut link, &mut intake, was_connected).await;
         match end {
-            End::Stopped if link.is_born => self.goodbye(&mut connection, &mut link, &mut intake).await,
+            End::Stopped if link.is_born() => self.goodbye(&mut connection, &mut link, &mut intake).await,
             End::Lost(_) => intake.hand_in_rest(&shared).await,
             End::Stopped => {}
         }
@@ -150,7 +166,7 @@ impl Host {
                         }
                     }
                 },
-                command = self.commands.recv(), if link.is_born => {
+                command = self.commands.recv(), if link.is_born() => {
                     if let Some(command) = command {
                         connection.client.publish_command(&command.topic, command.payload);
                     }
@@ -181,27 +197,42 @@ impl Host {
                 let index = self.shared.index.get();
                 self.message(delivered, client, link, intake, &index);
             }
-            Signal::Acknowledged => link.n_unconfirmed = link.n_unconfirmed.saturating_sub(1),
+            Signal::Acknowledged => self.confirmed(link),
+            Signal::Refused(reason) => {
+                link.n_unconfirmed = link.n_unconfirmed.saturating_sub(1);
+                self.say_refused(&format!("publishing on `{}` ({reason})", self.topic));
+            }
             Signal::Closed | Signal::Lost(_) => {}
         }
     }
 
     fn subscribed(&self, n_refused: usize, client: &client::Client, link: &mut Link) {
-        let broker = &*self.shared.config.name;
         if n_refused > 0 {
-            let text = "the broker refuses our Sparkplug subscriptions; its access list has to allow `spBv1.0/#`";
-            tracing::error!(broker, "sparkplug subscriptions refused");
-            self.shared.status.ill(HOST, model::clock::now(), text);
+            self.say_refused("subscribing to `spBv1.0/#`");
             return;
         }
         link.n_subscribed += 1;
-        if link.n_subscribed < 2 || link.is_born {
+        if link.n_subscribed < 2 || link.is_born() {
             return;
         }
-        link.is_born = true;
+        link.stage = Stage::Born;
         self.say_online(client, link);
-        self.shared.status.well(HOST);
-        tracing::info!(broker, topic = self.topic, "online as sparkplug host");
+    }
+
+    /// The broker has our STATE.
+    fn confirmed(&self, link: &mut Link) {
+        link.n_unconfirmed = link.n_unconfirmed.saturating_sub(1);
+        if link.stage == Stage::Born {
+            link.stage = Stage::Confirmed;
+            self.shared.status.well(HOST);
+            tracing::info!(broker = %self.shared.config.name, topic = self.topic, "online as sparkplug host");
+        }
+    }
+
+    fn say_refused(&self, what: &str) {
+        let text = format!("the broker refuses {what}; its access list has to allow it");
+        tracing::error!(broker = %self.shared.config.name, error = text, "no sparkplug host here");
+        self.shared.status.ill(HOST, model::clock::now(), &text);
     }
 
     fn say_online(&self, client: &client::Client, link: &mut Link) {
@@ -219,7 +250,7 @@ impl Host {
         index: &Index,
     ) {
         if delivered.topic.starts_with(STATE) {
-            if delivered.topic == self.topic && link.is_born && says_offline(&delivered.payload) {
+            if delivered.topic == self.topic && link.is_born() && says_offline(&delivered.payload) {
                 self.say_online(client, link);
             }
             intake.ignore(&delivered, client);
@@ -244,7 +275,7 @@ impl Host {
                         intake.hand_in(&self.shared);
                     }
                     signal = connection.signals.recv() => match signal {
-                        Some(Signal::Acknowledged) => link.n_unconfirmed = link.n_unconfirmed.saturating_sub(1),
+                        Some(Signal::Acknowledged | Signal::Refused(_)) => link.n_unconfirmed = link.n_unconfirmed.saturating_sub(1),
                         Some(Signal::Lost(_)) | None => return,
                         Some(_) => {}
                     }

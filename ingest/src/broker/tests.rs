@@ -8,7 +8,7 @@ mod traps;
 use std::sync::Arc;
 use std::time::Duration;
 
-use self::fake::{Fake, Flags, Message};
+use self::fake::{Fake, Filter, Flags, Got, Link, Message};
 use super::{Broker, BrokerConfig, Pace, Sparkplug, start};
 use crate::commit::{Committer, CommitterHandle};
 use crate::index::{CurrentIndex, Index};
@@ -17,6 +17,7 @@ use crate::publisher::MqttVersion;
 
 const BOTH: [MqttVersion; 2] = [MqttVersion::V311, MqttVersion::V5];
 const TOPIC: &str = "pilotline/v1/p-1/gw1";
+const STATE: &str = "spBv1.0/STATE/pilotline";
 
 /// A plant with a committer, and a broker for its client.
 struct World {
@@ -86,4 +87,23 @@ fn message(packet_id: u16, n: u64) -> Message {
 /// The same, said to have been sent before.
 fn again(packet_id: u16, n: u64) -> Message {
     Message { flags: Flags { dup: true, retain: false }, ..message(packet_id, n) }
+}
+
+/// Accepts connections until the host's comes; the data connection's is welcomed and kept.
+async fn host_link(fake: &Fake, others: &mut Vec<Link>) -> Link {
+    loop {
+        let mut link = fake.accept().await;
+        if link.connect.client_id.ends_with("-host") {
+            return link;
+        }
+        link.connack(true).await;
+        others.push(link);
+    }
+}
+
+async fn subscribe(link: &mut Link) -> (u16, Vec<Filter>) {
+    match link.read().await {
+        Got::Subscribe { packet_id, filters } => (packet_id, filters),
+        other => panic!("no SUBSCRIBE but {other:?}"),
+    }
 }

@@ -7,7 +7,6 @@ use std::sync::LazyLock;
 use super::fake::{Connect, Filter, Got, Link};
 use super::*;
 
-const STATE: &str = "spBv1.0/STATE/pilotline";
 const NCMD: &str = "spBv1.0/g/NCMD/e";
 
 /// How long nothing may come where nothing is due; a rebirth request waits up to a second of jitter.
@@ -41,25 +40,6 @@ static LIVES: LazyLock<[Life; 2]> = LazyLock::new(|| {
     let runtime = tokio::runtime::Builder::new_multi_thread().worker_threads(2).enable_all().build().unwrap();
     runtime.block_on(async { [live(BOTH[0]).await, live(BOTH[1]).await] })
 });
-
-/// Accepts connections until the host's comes; the data connection's is welcomed and kept.
-async fn host_link(fake: &Fake, others: &mut Vec<Link>) -> Link {
-    loop {
-        let mut link = fake.accept().await;
-        if link.connect.client_id.ends_with("-host") {
-            return link;
-        }
-        link.connack(true).await;
-        others.push(link);
-    }
-}
-
-async fn subscribe(link: &mut Link) -> (u16, Vec<Filter>) {
-    match link.read().await {
-        Got::Subscribe { packet_id, filters } => (packet_id, filters),
-        other => panic!("no SUBSCRIBE but {other:?}"),
-    }
-}
 
 fn said(topic: &str, payload: &[u8]) -> Message {
     Message { topic: topic.to_owned(), payload: payload.to_vec(), ..Message::default() }

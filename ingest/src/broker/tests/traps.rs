@@ -3,7 +3,7 @@
 
 use tokio::io::AsyncWriteExt;
 
-use super::fake::{Got, PATIENCE};
+use super::fake::PATIENCE;
 use super::*;
 
 const SPARKPLUG_TOPIC: &str = "spBv1.0/g/NDATA/e";
@@ -278,6 +278,37 @@ async fn a_refused_login_is_what_the_door_says() {
         link.connack_with(false, if protocol == MqttVersion::V5 { 0x87 } else { 5 }, &[]).await;
         let trouble = || broker.status().trouble().unwrap_or_default();
         until("the refusal", || trouble().contains("NotAuthorized")).await;
+        broker.stop().await;
+    }
+}
+
+/// Who may subscribe need not be allowed to publish; MQTT 5 says so in PUBACK.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_host_is_well_once_its_state_is_taken_and_says_if_it_is_refused() {
+    for (code, text) in [(0, ""), (0x87, "refuses publishing on `spBv1.0/STATE/pilotline` (NotAuthorized)")] {
+        let world = World::new(&[]).await;
+        let broker = world.start(MqttVersion::V5, |config| config.sparkplug = Sparkplug::On).await;
+        let trouble = || broker.status().trouble().unwrap_or_default();
+        let (mut others, mut link) = (Vec::new(), None);
+        while link.is_none() || others.is_empty() {
+            let mut next = world.fake.accept().await;
+            next.connack(true).await;
+            if next.connect.client_id.ends_with("-host") { link = Some(next) } else { others.push(next) }
+        }
+        let (mut link, mut other) = (link.unwrap(), others.remove(0));
+        let (packet_id, filters) = subscribe(&mut other).await;
+        other.suback(packet_id, &vec![1; filters.len()]).await;
+        for _ in 0..2 {
+            let (packet_id, _) = subscribe(&mut link).await;
+            link.suback(packet_id, &[1]).await;
+        }
+        let Got::Publish(birth) = link.read().await else { panic!("no STATE") };
+        until("the data connection is well", || !trouble().contains("data")).await;
+        assert!(trouble().contains("sparkplug connection since"), "born and not confirmed: {}", trouble());
+        let [high, low] = birth.packet_id.to_be_bytes();
+        link.write(0x40, &[high, low, code]).await;
+        until(text, || if text.is_empty() { trouble().is_empty() } else { trouble().contains(text) }).await;
+        drop((link, other));
         broker.stop().await;
     }
 }
