@@ -1,6 +1,7 @@
 //! TLS to a real Mosquitto, and certificates that are refused with a reason.
 
 use std::path::Path;
+use std::process::Command;
 
 use rcgen::{BasicConstraints, CertificateParams, DistinguishedName, DnType, IsCa, Issuer, KeyPair};
 
@@ -116,4 +117,61 @@ fn a_certificate_that_does_not_fit_is_refused_and_the_door_says_why() {
     let arguments = ["ingest", "--data", &data, "--pilots", &pilots, "--broker", &url, "--broker-ca", &ca];
     let server = Server::start(&arguments);
     wait_for_reason(&server, "CertificateRequired");
+}
+
+/// Publishes with a gateway's certificate; whether the broker took it is not said to it on MQTT 3.1.1.
+fn publish_as(dir: &Path, port: u16, gateway: &str, topic: &str, payload: &str) {
+    let mut client = Command::new("mosquitto_pub");
+    client.args([
+        "-h",
+        "localhost",
+        "-p",
+        &port.to_string(),
+        "-q",
+        "1",
+        "-t",
+        topic,
+        "-m",
+        payload,
+        "--cafile",
+        "ca.pem",
+    ]);
+    client.args(["--cert", &format!("{gateway}.pem"), "--key", &format!("{gateway}.key")]);
+    assert!(client.current_dir(dir).status().unwrap().success());
+}
+
+#[test]
+fn the_settings_that_are_shipped_take_a_gateway_by_its_certificate_and_keep_it_to_its_own_topic() {
+    let dir = TempDir::new("broker-shipped");
+    plant::write_registry(dir.path(), "plant-a");
+    let (authority, address) = (Authority::new("plant authority"), free_address());
+    std::fs::write(dir.path().join("ca.pem"), &authority.pem).unwrap();
+    for name in ["localhost", "ingest", "gw1", "gw2"] {
+        authority.sign(dir.path(), name);
+    }
+    let shipped = Path::new(env!("CARGO_MANIFEST_DIR")).join("deploy/broker");
+    std::fs::copy(shipped.join("acl"), dir.path().join("acl")).unwrap();
+    let settings = std::fs::read_to_string(shipped.join("mosquitto.conf")).unwrap();
+    let here = settings.replace("listener 8883", &format!("listener {} 127.0.0.1", address.port()));
+    let here = here.replace("server.", "localhost.");
+    let more = format!("{here}\nuser root\npersistence_location {}/\n", dir.path().display());
+    let _broker = Mosquitto::start_as(dir.path(), address, &more);
+    let file = |name: &str| dir.path().join(name).display().to_string();
+    let door = format!(
+        "address = \"localhost:{}\"\n[door.broker.tls]\nca = \"{}\"\ncertificate = \"{}\"\nkey = \"{}\"",
+        address.port(),
+        file("ca.pem"),
+        file("ingest.pem"),
+        file("ingest.key")
+    );
+    let server = ingest(dir.path(), "shipped", &door);
+    eventually("the broker is connected", || server.get("/readyz").status == 200);
+    let piece = |at: u64| {
+        format!(r#"{{"at":{at},"readings":[{{"asset":"line-a/test","name":"good","product":"A12","value":1}}]}}"#)
+    };
+    let topic = "pilotline/v1/plant-a/gw1";
+    publish_as(dir.path(), address.port(), "gw2", topic, &piece(1_740_787_200_000));
+    publish_as(dir.path(), address.port(), "gw1", topic, &piece(1_740_787_260_000));
+    eventually("the gateway's own message", || server.count("committed") == 1);
+    assert_eq!(server.count("received"), 1, "nobody publishes on the topic of another");
 }

@@ -27,13 +27,18 @@ impl Mosquitto {
     /// The same with more lines in its configuration.
     pub(crate) fn start_with(dir: &Path, more: &str) -> Mosquitto {
         let address = free_address();
-        let config = dir.join("mosquitto.conf");
         let text = format!(
             "listener {} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\npersistence_location {}/\n\
              max_queued_messages 0\nmax_inflight_messages 1000\nmax_packet_size 4194304\n{more}",
             address.port(),
             dir.display()
         );
+        Mosquitto::start_as(dir, address, &text)
+    }
+
+    /// A configuration of one's own, for a listener on this address; files are named from the directory.
+    pub(crate) fn start_as(dir: &Path, address: SocketAddr, text: &str) -> Mosquitto {
+        let config = dir.join("mosquitto.conf");
         std::fs::write(&config, text).unwrap();
         let child = Mosquitto::spawn(&config, address);
         Mosquitto { child, address, config }
@@ -41,6 +46,7 @@ impl Mosquitto {
 
     fn spawn(config: &Path, address: SocketAddr) -> Child {
         let mut mosquitto = Command::new("mosquitto");
+        mosquitto.current_dir(config.parent().unwrap());
         let mut child = mosquitto.arg("-c").arg(config).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
         eventually("mosquitto listens", || {
             assert!(child.try_wait().unwrap().is_none(), "mosquitto refuses {}", config.display());
