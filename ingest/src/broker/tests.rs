@@ -102,8 +102,7 @@ async fn host_link(fake: &Fake, others: &mut Vec<Link>) -> Link {
 }
 
 async fn subscribe(link: &mut Link) -> (u16, Vec<Filter>) {
-    match link.read().await {
-        Got::Subscribe { packet_id, filters } => (packet_id, filters),
-        other => panic!("no SUBSCRIBE but {other:?}"),
-    }
+    let got = link.read().await;
+    let Got::Subscribe { packet_id, filters } = got else { panic!("no SUBSCRIBE but {got:?}") };
+    (packet_id, filters)
 }

@@ -65,6 +65,7 @@ pub(super) struct Message {
 }
 
 #[derive(Debug, Clone, Copy, Default, PartialEq)]
+#[allow(clippy::struct_excessive_bools, reason = "the two flags of a PUBLISH packet")]
 pub(super) struct Flags {
     pub(super) dup: bool,
     pub(super) retain: bool,
@@ -185,10 +186,9 @@ impl Link {
 
     /// The packet id of the PUBACK that comes next.
     pub(super) async fn acknowledged(&mut self) -> u16 {
-        match self.read().await {
-            Got::PubAck(packet_id) => packet_id,
-            other => panic!("no PUBACK but {other:?}"),
-        }
+        let got = self.read().await;
+        let Got::PubAck(packet_id) = got else { panic!("no PUBACK but {got:?}") };
+        packet_id
     }
 
     /// The PUBLISH that comes next, with its PUBACK if it wants one.
