@@ -1,17 +1,63 @@
 //! A real Mosquitto in front of `pilotline ingest`: killed processes, a restarted broker, a poison message.
 
 use std::collections::BTreeSet;
+use std::io::Write;
 use std::path::Path;
-use std::process::Stdio;
-use std::time::{Duration, Instant};
+use std::process::Child;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crate::harness::{PATIENCE, Server, TempDir, eventually, pilotline};
+use seeds::fleet::load::LoadGateway;
+
+use crate::harness::{Server, TempDir, eventually, pilotline};
 use crate::mosquitto::Mosquitto;
 use crate::plant;
 
 /// Kills of each of the processes; `PILOTLINE_ROUNDS` raises it for a long run.
 fn n_rounds() -> u32 {
     std::env::var("PILOTLINE_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(10)
+}
+
+/// A gateway of each of four pilots that publishes without an end.
+struct Load {
+    is_over: Arc<AtomicBool>,
+    publishing: JoinHandle<u64>,
+}
+
+impl Load {
+    fn start(broker: &Mosquitto) -> Load {
+        let mut gateways: Vec<(LoadGateway, Child)> = (0..4)
+            .map(|pilot| LoadGateway::new(pilot, 0, 1_740_787_200_000, 1_000))
+            .map(|gateway| (gateway.clone(), broker.publisher(1, &gateway.topic)))
+            .collect();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&is_over);
+        let publishing = std::thread::spawn(move || {
+            let mut n_messages = 0;
+            while !told.load(Ordering::Relaxed) {
+                n_messages += 1;
+                for (gateway, client) in &mut gateways {
+                    let line = [&gateway.next_payload()[..], b"\n"].concat();
+                    client.stdin.as_mut().unwrap().write_all(&line).unwrap();
+                }
+                std::thread::sleep(Duration::from_millis(2)); // A rate that goes on for as long as the kills do.
+            }
+            for (_, client) in &mut gateways {
+                drop(client.stdin.take());
+                assert!(client.wait().unwrap().success());
+            }
+            n_messages
+        });
+        Load { is_over, publishing }
+    }
+
+    /// How many messages each gateway has published, once the broker has all of them.
+    fn stop(self) -> u64 {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.publishing.join().unwrap()
+    }
 }
 
 /// `pilotline ingest` of one part of the pilots, over a data directory of its own.
@@ -37,24 +83,15 @@ fn nothing_is_lost_or_counted_twice_when_two_processes_are_killed_over_and_over(
     let shards = ["1/2", "2/2"];
     let mut servers = shards.map(|shard| Some(ingest(dir.path(), &broker, shard)));
     servers.iter().flatten().for_each(wait_until_ready);
-    let n_messages = 500 * u64::from(n_rounds());
-    let (to, messages) = (broker.address.to_string(), n_messages.to_string());
-    let mut load = pilotline(&["simulate", "--to", &to, "--pilots", "4", "--messages", &messages])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
+    let load = Load::start(&broker);
     for turn in (0..n_rounds()).flat_map(|_round| [0, 1]) {
         let nanos = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.subsec_nanos());
         std::thread::sleep(Duration::from_millis(20 + u64::from(nanos / 1_000 % 380)));
         servers[turn].take().unwrap().kill();
         servers[turn] = Some(ingest(dir.path(), &broker, shards[turn]));
     }
-    let started = Instant::now();
-    while load.try_wait().unwrap().is_none() {
-        assert!(started.elapsed() < PATIENCE * 2, "the load did not finish");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let n_messages = load.stop();
+    assert!(n_messages > 100 * u64::from(n_rounds()), "only {n_messages} messages were under way");
     let servers = servers.map(Option::unwrap);
     let committed = || servers.iter().map(|server| server.count("committed")).sum::<u64>();
     eventually(&format!("{} committed", 4 * n_messages), || committed() >= 4 * n_messages);

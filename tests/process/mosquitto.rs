@@ -1,5 +1,6 @@
 //! A real Mosquitto on a free port, over a directory of its own, and its command-line clients.
 
+use std::io::Write;
 use std::net::{SocketAddr, TcpListener, TcpStream};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Output, Stdio};
@@ -90,11 +91,16 @@ impl Mosquitto {
 
     /// One message per line, in one connection.
     pub(crate) fn publish_lines(&self, qos: u8, topic: &str, lines: &[u8]) {
-        let file = self.config.with_file_name("lines");
-        std::fs::write(&file, lines).unwrap();
+        let mut client = self.publisher(qos, topic);
+        client.stdin.take().unwrap().write_all(lines).unwrap();
+        assert!(client.wait().unwrap().success());
+    }
+
+    /// Publishes what is written to its standard input, a message per line, until that ends.
+    pub(crate) fn publisher(&self, qos: u8, topic: &str) -> Child {
         let mut client = self.client("mosquitto_pub");
         client.args(["-V", "5", "-q", &qos.to_string(), "-t", topic, "-l"]);
-        assert!(client.stdin(std::fs::File::open(file).unwrap()).status().unwrap().success());
+        client.stdin(Stdio::piped()).spawn().unwrap()
     }
 
     /// Listens for the next messages from now on, and gives them as text once all have come.
