@@ -156,6 +156,15 @@ fn wait_for(server: &Server, library: &str, value: f64) {
     eventually(&format!("{library}: {value} as the last reading"), || values(server).last() == Some(&value));
 }
 
+/// Waits until the page of gateways says of the edge node what it says of its state.
+fn wait_for_state(server: &Server, library: &str, state: &str) {
+    eventually(&format!("{library}: {state}"), || {
+        let sources = server.json("/api/v1/gateways?pilot=plant-a")["sources"].clone();
+        let node = sources.as_array().unwrap().iter().find(|source| source["name"] == "TestPlant/Edge-A");
+        node.is_some_and(|node| node["edge_node"]["state"] == state)
+    });
+}
+
 /// Messages rejected, whatever the reason.
 fn rejected(server: &Server) -> u64 {
     let status = server.json("/api/v1/status");
@@ -205,9 +214,13 @@ fn check_births_data_and_deaths(door: Door) {
         wait_for(server, library, 10.5);
         edge.publish(11.25);
         wait_for(server, library, 11.25);
+        wait_for_state(server, library, "online");
         let before = server.count("received");
         edge.stop();
         eventually(&format!("{library}: its goodbye"), || server.count("received") > before);
+        if library != "pysparkplug" {
+            wait_for_state(server, library, "offline"); // That one counts up before it dies: it is asked whether it lives.
+        }
         let mut edge = Edge::start(library, &site);
         wait_for(server, library, 10.0);
         edge.publish(12.0);
@@ -215,6 +228,7 @@ fn check_births_data_and_deaths(door: Door) {
         let before = server.count("received");
         drop(edge); // Killed: its Will is its death.
         eventually(&format!("{library}: its Will"), || server.count("received") == before + 1);
+        wait_for_state(server, library, "offline");
         assert_eq!(rejected(server), 0, "{library}");
         check_accounting(server, library);
         assert_eq!(site.server.terminate(), Some(0));
