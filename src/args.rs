@@ -99,9 +99,13 @@ pub(crate) struct PlaceArgs {
     /// Address of pages, API and metrics [default: 127.0.0.1:8080].
     #[arg(long, value_name = "ADDR")]
     pub(crate) http: Option<SocketAddr>,
-    /// A broker to take messages from, mqtt://HOST:PORT; may be repeated. Logins and TLS: [[door.broker]] in the config file.
+    /// A broker to take messages from, mqtt://HOST:PORT or mqtts://HOST:PORT; may be repeated. Logins and certificates of our
+    /// own: [[door.broker]] in the config file.
     #[arg(long, value_name = "URL")]
     pub(crate) broker: Vec<String>,
+    /// Who signed the certificates of the mqtts:// brokers (PEM).
+    #[arg(long, value_name = "FILE", requires = "broker")]
+    pub(crate) broker_ca: Option<PathBuf>,
     /// Take only this part of the pilots, such as 1/2; the other processes take the others.
     #[arg(long, value_name = "I/N", value_parser = Shard::parse)]
     pub(crate) shard: Option<Shard>,

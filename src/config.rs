@@ -178,7 +178,7 @@ fn brokers(
         brokers.push(ingest::of_file(file, place.shard, host_id).map_err(mistake)?);
     }
     for url in &place.broker {
-        brokers.push(ingest::of_flag(url, place.shard, host_id).map_err(mistake)?);
+        brokers.push(ingest::of_flag(url, place, host_id).map_err(mistake)?);
     }
     let mut names = std::collections::BTreeSet::new();
     for broker in &brokers {

@@ -90,20 +90,29 @@ impl Shard {
     }
 }
 
-/// `--broker`: `mqtt://HOST:PORT`, or `mqtts://` with the CA's file in the config file.
+/// `--broker`: `mqtt://HOST:PORT`, or `mqtts://HOST:PORT` with `--broker-ca`.
 ///
 /// # Errors
 /// What would be right.
-pub(crate) fn of_flag(url: &str, shard: Option<Shard>, host_id: &str) -> Result<BrokerConfig, String> {
-    let Some(address) = url.strip_prefix("mqtt://") else {
-        return Err(format!(
-            "`{url}` is no broker; write mqtt://HOST:PORT, or [[door.broker]] with [door.broker.tls] in the config file for TLS"
-        ));
+pub(crate) fn of_flag(url: &str, place: &PlaceArgs, host_id: &str) -> Result<BrokerConfig, String> {
+    let (address, tls) = match (url.strip_prefix("mqtt://"), url.strip_prefix("mqtts://"), &place.broker_ca) {
+        (Some(address), _, _) => (address, None),
+        (None, Some(address), Some(ca)) => (address, Some(TlsFiles { ca: ca.clone(), client: None })),
+        (None, Some(_), None) => {
+            return Err(format!("`{url}` needs --broker-ca FILE (PEM): who signed the broker's certificate"));
+        }
+        (None, None, _) => {
+            return Err(format!(
+                "`{url}` is no broker; write mqtt://HOST:PORT, mqtts://HOST:PORT, or [[door.broker]] in the config file"
+            ));
+        }
     };
     let (host, port) = split(address)?;
+    let suffix = Shard::suffix(place.shard);
     let mut config = BrokerConfig::new(&host, &host, port);
-    config.client_id = format!("pilotline-{host}{}", Shard::suffix(shard));
-    config.host_id = format!("{host_id}{}", Shard::suffix(shard));
+    config.client_id = format!("pilotline-{host}{suffix}");
+    config.host_id = format!("{host_id}{suffix}");
+    config.tls = tls;
     Ok(config)
 }
 
@@ -215,6 +224,23 @@ mod tests {
         for wrong in ["0/2", "3/2", "1", "a/b", "1/0", "-1/2"] {
             assert!(Shard::parse(wrong).unwrap_err().contains("I/N"), "{wrong}");
         }
+    }
+
+    #[test]
+    fn tck_id_operational_behavior_host_application_host_id() {
+        let at = |text: &str| PlaceArgs { shard: Some(Shard::parse(text).unwrap()), ..PlaceArgs::default() };
+        let ids = ["1/3", "2/3", "3/3"].map(|shard| of_flag("mqtt://h:1", &at(shard), "north").unwrap().host_id);
+        assert_eq!(ids, ["north-1-of-3", "north-2-of-3", "north-3-of-3"]);
+    }
+
+    #[test]
+    fn a_broker_with_tls_needs_who_signed_its_certificate() {
+        let mut place = PlaceArgs::default();
+        assert!(of_flag("mqtts://h:1", &place, "p").unwrap_err().contains("--broker-ca FILE"));
+        assert!(of_flag("http://h:1", &place, "p").unwrap_err().contains("mqtts://HOST:PORT"));
+        place.broker_ca = Some(PathBuf::from("ca.pem"));
+        assert_eq!(of_flag("mqtts://h:1", &place, "p").unwrap().tls.unwrap().ca, PathBuf::from("ca.pem"));
+        assert_eq!(of_flag("mqtt://h:1", &place, "p").unwrap().tls, None);
     }
 
     #[test]

@@ -206,6 +206,16 @@ fn direct_dependencies_are_listed() {
     assert!(gone.is_empty(), "no longer used, take them out of DIRECT: {gone:?}");
 }
 
+/// The MQTT client's own TLS would bring it in.
+#[test]
+fn the_lock_file_holds_no_certificate_verifier_with_known_holes() {
+    let lock = read("Cargo.lock");
+    let verifiers: Vec<&str> =
+        lock.split("[[package]]").filter(|package| package.contains("name = \"rustls-webpki\"")).collect();
+    assert!(!verifiers.is_empty() && verifiers.iter().all(|package| package.contains("version = \"0.103.")));
+    assert!(!lock.contains("name = \"rustls-pemfile\""), "unmaintained");
+}
+
 #[test]
 fn the_lock_file_does_not_grow_unseen() {
     let lock = read("Cargo.lock");

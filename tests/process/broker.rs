@@ -1,76 +1,62 @@
 //! A real Mosquitto in front of `pilotline ingest`: killed processes, a restarted broker, a poison message.
 
 use std::collections::BTreeSet;
-use std::net::{SocketAddr, TcpListener, TcpStream};
-use std::path::{Path, PathBuf};
-use std::process::{Child, Command, Stdio};
-use std::time::{Duration, Instant};
+use std::io::Write;
+use std::path::Path;
+use std::process::Child;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread::JoinHandle;
+use std::time::Duration;
 
-use crate::harness::{PATIENCE, Server, TempDir, eventually, pilotline};
+use seeds::fleet::load::LoadGateway;
+
+use crate::harness::{Server, TempDir, eventually, pilotline};
+use crate::mosquitto::Mosquitto;
 use crate::plant;
 
-/// Kills of each process; `PILOTLINE_ROUNDS` raises it for a long run.
+/// Kills of each of the processes; `PILOTLINE_ROUNDS` raises it for a long run.
 fn n_rounds() -> u32 {
     std::env::var("PILOTLINE_ROUNDS").ok().and_then(|n| n.parse().ok()).unwrap_or(10)
 }
 
-/// A broker on a free port, over a directory of its own.
-struct Mosquitto {
-    child: Child,
-    address: SocketAddr,
-    config: PathBuf,
+/// A gateway of each of four pilots that publishes without an end.
+struct Load {
+    is_over: Arc<AtomicBool>,
+    publishing: JoinHandle<u64>,
 }
 
-impl Mosquitto {
-    fn start(dir: &Path) -> Mosquitto {
-        let address = TcpListener::bind("127.0.0.1:0").unwrap().local_addr().unwrap();
-        let config = dir.join("mosquitto.conf");
-        let text = format!(
-            "listener {} 127.0.0.1\nallow_anonymous true\nuser root\npersistence true\npersistence_location {}/\n\
-             max_queued_messages 0\nmax_inflight_messages 1000\nmax_packet_size 4194304\n",
-            address.port(),
-            dir.display()
-        );
-        std::fs::write(&config, text).unwrap();
-        let child = Mosquitto::spawn(&config, address);
-        Mosquitto { child, address, config }
+impl Load {
+    fn start(broker: &Mosquitto) -> Load {
+        let mut gateways: Vec<(LoadGateway, Child)> = (0..4)
+            .map(|pilot| LoadGateway::new(pilot, 0, 1_740_787_200_000, 1_000))
+            .map(|gateway| (gateway.clone(), broker.publisher(1, &gateway.topic)))
+            .collect();
+        let is_over = Arc::new(AtomicBool::new(false));
+        let told = Arc::clone(&is_over);
+        let publishing = std::thread::spawn(move || {
+            let mut n_messages = 0;
+            while !told.load(Ordering::Relaxed) {
+                n_messages += 1;
+                for (gateway, client) in &mut gateways {
+                    let line = [&gateway.next_payload()[..], b"\n"].concat();
+                    client.stdin.as_mut().unwrap().write_all(&line).unwrap();
+                }
+                std::thread::sleep(Duration::from_millis(2)); // A rate that goes on for as long as the kills do.
+            }
+            for (_, client) in &mut gateways {
+                drop(client.stdin.take());
+                assert!(client.wait().unwrap().success());
+            }
+            n_messages
+        });
+        Load { is_over, publishing }
     }
 
-    fn spawn(config: &Path, address: SocketAddr) -> Child {
-        let mut mosquitto = Command::new("mosquitto");
-        let child = mosquitto.arg("-c").arg(config).stdout(Stdio::null()).stderr(Stdio::null()).spawn().unwrap();
-        eventually("mosquitto listens", || TcpStream::connect(address).is_ok());
-        child
-    }
-
-    /// SIGTERM, which saves every session; `forget` then removes what was saved.
-    fn restart(&mut self, forget: bool) {
-        let killed = Command::new("kill").arg(self.child.id().to_string()).status().unwrap();
-        assert!(killed.success());
-        self.child.wait().unwrap();
-        if forget {
-            std::fs::remove_file(self.config.with_file_name("mosquitto.db")).unwrap();
-        }
-        self.child = Mosquitto::spawn(&self.config, self.address);
-    }
-
-    fn url(&self) -> String {
-        format!("mqtt://{}", self.address)
-    }
-
-    fn publish(&self, topic: &str, payload: &[u8]) {
-        let file = self.config.with_file_name("payload");
-        std::fs::write(&file, payload).unwrap();
-        let mut client = Command::new("mosquitto_pub");
-        client.args(["-h", "127.0.0.1", "-p", &self.address.port().to_string(), "-q", "1", "-t", topic, "-f"]);
-        assert!(client.arg(file).status().unwrap().success());
-    }
-}
-
-impl Drop for Mosquitto {
-    fn drop(&mut self) {
-        let _ = self.child.kill();
-        let _ = self.child.wait();
+    /// How many messages each gateway has published, once the broker has all of them.
+    fn stop(self) -> u64 {
+        self.is_over.store(true, Ordering::Relaxed);
+        self.publishing.join().unwrap()
     }
 }
 
@@ -82,8 +68,9 @@ fn ingest(dir: &Path, broker: &Mosquitto, shard: &str) -> Server {
     Server::start(&["ingest", "--data", &data, "--pilots", &pilots, "--broker", &url, "--shard", shard])
 }
 
-fn is_connected(server: &Server) -> bool {
-    server.get("/readyz").text().contains("broker") && !server.get("/readyz").text().contains("connection since")
+/// The door is ready when its subscriptions stand: what is published before them is nobody's.
+fn wait_until_ready(server: &Server) {
+    eventually("the broker is connected", || server.get("/readyz").status == 200);
 }
 
 #[test]
@@ -95,30 +82,16 @@ fn nothing_is_lost_or_counted_twice_when_two_processes_are_killed_over_and_over(
     let broker = Mosquitto::start(dir.path());
     let shards = ["1/2", "2/2"];
     let mut servers = shards.map(|shard| Some(ingest(dir.path(), &broker, shard)));
-    // The sessions have to stand before the first message: what is published before them is nobody's.
-    for server in servers.iter().flatten() {
-        eventually("the broker is connected", || server.get("/readyz").status == 200);
-    }
-    std::thread::sleep(Duration::from_millis(500));
-    let n_messages = 500 * u64::from(n_rounds());
-    let (to, messages) = (broker.address.to_string(), n_messages.to_string());
-    let mut load = pilotline(&["simulate", "--to", &to, "--pilots", "4", "--messages", &messages])
-        .stdout(Stdio::null())
-        .stderr(Stdio::null())
-        .spawn()
-        .unwrap();
-    for round in 0..n_rounds() {
+    servers.iter().flatten().for_each(wait_until_ready);
+    let load = Load::start(&broker);
+    for turn in (0..n_rounds()).flat_map(|_round| [0, 1]) {
         let nanos = std::time::UNIX_EPOCH.elapsed().map_or(0, |since| since.subsec_nanos());
         std::thread::sleep(Duration::from_millis(20 + u64::from(nanos / 1_000 % 380)));
-        let turn = usize::try_from(round % 2).unwrap();
         servers[turn].take().unwrap().kill();
         servers[turn] = Some(ingest(dir.path(), &broker, shards[turn]));
     }
-    let started = Instant::now();
-    while load.try_wait().unwrap().is_none() {
-        assert!(started.elapsed() < PATIENCE * 2, "the load did not finish");
-        std::thread::sleep(Duration::from_millis(50));
-    }
+    let n_messages = load.stop();
+    assert!(n_messages > 100 * u64::from(n_rounds()), "only {n_messages} messages were under way");
     let servers = servers.map(Option::unwrap);
     let committed = || servers.iter().map(|server| server.count("committed")).sum::<u64>();
     eventually(&format!("{} committed", 4 * n_messages), || committed() >= 4 * n_messages);
@@ -155,7 +128,7 @@ fn a_broker_that_restarts_with_or_without_its_sessions_is_found_and_subscribed_a
     plant::write_registry(dir.path(), "plant-a");
     let mut broker = Mosquitto::start(dir.path());
     let server = ingest(dir.path(), &broker, "1/1");
-    eventually("the broker is connected", || is_connected(&server));
+    wait_until_ready(&server);
     let topic = "pilotline/v1/plant-a/gw1";
     for (round, forget) in [(0, false), (1, true), (2, false)] {
         broker.restart(forget);
@@ -173,10 +146,9 @@ fn a_poison_message_at_the_head_of_the_queue_does_not_stop_the_rest() {
     plant::write_registry(dir.path(), "plant-a");
     let broker = Mosquitto::start(dir.path());
     let server = ingest(dir.path(), &broker, "1/1");
-    eventually("a first message", || {
-        broker.publish("pilotline/v1/plant-a/gw1", &pieces(0));
-        server.count("committed") == 1
-    });
+    wait_until_ready(&server);
+    broker.publish("pilotline/v1/plant-a/gw1", &pieces(0));
+    eventually("a first message", || server.count("committed") == 1);
     server.kill();
     broker.publish("pilotline/v1/plant-a/gw1", &vec![b' '; 3 << 20]);
     broker.publish("pilotline/v1/plant-a/gw1", &pieces(1));

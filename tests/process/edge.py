@@ -20,7 +20,10 @@ node = ps.EdgeNode("TestPlant", sys.argv[2], [metric("Node Control/Rebirth", ps.
 node.register(ps.Device("Mill02", [total(10.0), metric("Temp", ps.DataType.INT16, -1)]))
 node.connect("127.0.0.1", port=int(sys.argv[1]))
 for line in sys.stdin:
-    node.update_device("Mill02", [total(float(line))])
+    try:
+        node.update_device("Mill02", [total(float(line))])
+    except ps.MQTTError:
+        pass  # While it is not connected nothing can be published; it connects again by itself.
 node.deregister("Mill02")
 node.disconnect()
 time.sleep(0.5)

@@ -5,6 +5,8 @@
 
 mod bad_input;
 mod broker;
+mod broker_doors;
+mod broker_tls;
 mod clients;
 mod commands;
 mod demo;
@@ -12,7 +14,9 @@ mod harness;
 mod healing;
 mod kill;
 mod loss;
+mod mosquitto;
 mod order;
 mod plant;
+mod proxy;
 mod publisher;
 mod sparkplug;

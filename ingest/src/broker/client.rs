@@ -64,6 +64,8 @@ pub(super) enum Signal {
     },
     /// PUBACK for a publish of ours.
     Acknowledged,
+    /// The same with a reason why it was not taken; on MQTT 3.1.1 nobody is told.
+    Refused(String),
     /// Our DISCONNECT has gone out.
     Closed,
     Lost(Loss),
@@ -280,7 +282,7 @@ fn of_v311(event: rumqttc::Event) -> Option<Signal> {
 }
 
 fn of_v5(event: v5::Event) -> Option<Signal> {
-    use v5::mqttbytes::v5::{Packet, SubscribeReasonCode};
+    use v5::mqttbytes::v5::{Packet, PubAckReason, SubscribeReasonCode};
 
     let packet = match event {
         v5::Event::Incoming(packet) => packet,
@@ -308,8 +310,9 @@ fn of_v5(event: v5::Event) -> Option<Signal> {
         let granted = |code: &&SubscribeReasonCode| matches!(code, SubscribeReasonCode::Success(_));
         let n_granted = suback.return_codes.iter().filter(granted).count();
         Some(Signal::Subscribed { n_refused: suback.return_codes.len() - n_granted })
-    } else if let Packet::PubAck(_) = packet {
-        Some(Signal::Acknowledged)
+    } else if let Packet::PubAck(puback) = packet {
+        let is_taken = matches!(puback.reason, PubAckReason::Success | PubAckReason::NoMatchingSubscribers);
+        Some(if is_taken { Signal::Acknowledged } else { Signal::Refused(format!("{:?}", puback.reason)) })
     } else {
         None
     }
@@ -331,7 +334,19 @@ fn lost_v5(error: &v5::ConnectionError) -> Loss {
     } else {
         None
     };
-    Loss { reason: error.to_string(), unknown_release }
+    let is_taken_over = matches!(
+        error,
+        v5::ConnectionError::MqttState(v5::StateError::ServerDisconnect {
+            reason_code: v5::mqttbytes::v5::DisconnectReasonCode::SessionTakenOver,
+            ..
+        })
+    );
+    let reason = if is_taken_over {
+        "another process uses our client id; each needs one of its own".to_owned()
+    } else {
+        error.to_string()
+    };
+    Loss { reason, unknown_release }
 }
 
 /// Whether retained messages come with a subscription that is there already; MQTT 3.1.1 always sends them.

@@ -12,7 +12,7 @@ use super::{End, Shared, Sparkplug, backoff};
 use crate::index::Index;
 
 /// Name of this connection in the status.
-const DATA: &str = "data";
+pub(super) const DATA: &str = "data";
 
 /// Filters in one SUBSCRIBE: brokers refuse packets that are too long.
 const FILTERS_AT_ONCE: usize = 50;
@@ -30,13 +30,25 @@ struct Data {
     releases: Vec<u16>,
     retained: Retained,
     n_connections: u64,
+    /// SUBSCRIBEs of this connection without an answer.
+    n_unanswered: usize,
+    /// Filters that the broker refused on this connection.
+    n_refused: usize,
 }
 
 /// Keeps a connection until told to stop.
 pub(super) async fn serve(shared: Arc<Shared>) {
     let session = session_number(&shared.config.client_id, model::clock::now());
-    let (subscribed, releases) = (BTreeSet::new(), Vec::new());
-    let mut data = Data { shared, subscribed, session, releases, retained: Retained::Wanted, n_connections: 0 };
+    let mut data = Data {
+        shared,
+        subscribed: BTreeSet::new(),
+        session,
+        releases: Vec::new(),
+        retained: Retained::Wanted,
+        n_connections: 0,
+        n_unanswered: 0,
+        n_refused: 0,
+    };
     let mut attempt = 0;
     while !data.shared.is_stopping() {
         let connected_before = data.n_connections;
@@ -78,8 +90,9 @@ impl Data {
         self.subscribe(&connection.client);
         let mut intake = Intake::new(&shared, &shared.config.client_id, self.session);
         let end = self.run(&mut connection, &mut intake).await;
-        if let End::Stopped = end {
-            goodbye(&shared, &mut connection, &mut intake).await;
+        match end {
+            End::Stopped => goodbye(&shared, &mut connection, &mut intake).await,
+            End::Lost(_) => intake.hand_in_rest(&shared).await,
         }
         shared.status.set_unacknowledged(0);
         end
@@ -92,6 +105,10 @@ impl Data {
         if self.n_connections > 1 {
             shared.status.count_reconnect();
         }
+        if self.n_refused > 0 {
+            self.subscribed.clear(); // Which of them stand is not known; those that do are none the worse for it.
+        }
+        (self.n_unanswered, self.n_refused) = (0, 0);
         if !granted.session_present {
             self.subscribed.clear();
             self.session = session_number(&shared.config.client_id, model::clock::now());
@@ -106,8 +123,11 @@ impl Data {
             session_present = granted.session_present,
             "connected"
         );
-        shared.status.well(DATA);
-        warn_of_less(&shared.config, granted);
+        let warnings = less_than_asked(&shared.config, granted);
+        for warning in &warnings {
+            tracing::warn!(broker, warning, "the broker grants less than was asked");
+        }
+        shared.status.set_warnings(warnings);
     }
 
     /// Subscribes to what is missing, and takes back what is not ours any more.
@@ -117,12 +137,36 @@ impl Data {
         let missing: Vec<String> = wanted.difference(&self.subscribed).cloned().collect();
         for filters in missing.chunks(FILTERS_AT_ONCE) {
             client.subscribe(filters, self.retained);
+            self.n_unanswered += 1;
         }
         for filter in self.subscribed.difference(&wanted) {
             client.unsubscribe(filter);
         }
         self.retained = Retained::OnlyIfNew;
         self.subscribed = wanted;
+        self.say_whether_well();
+    }
+
+    /// A broker that took our connection but not our subscriptions would bring nothing, and look fine.
+    fn say_whether_well(&self) {
+        let status = &self.shared.status;
+        if self.n_refused > 0 {
+            let n_refused = self.n_refused;
+            let text =
+                format!("the broker refuses {n_refused} of our subscriptions; its access list has to allow them");
+            status.ill(DATA, model::clock::now(), &text);
+        } else if self.n_unanswered == 0 {
+            status.well(DATA);
+        }
+    }
+
+    fn answered(&mut self, n_refused: usize) {
+        self.n_unanswered = self.n_unanswered.saturating_sub(1);
+        self.n_refused += n_refused;
+        if n_refused > 0 {
+            tracing::error!(broker = %self.shared.config.name, n_refused, "subscriptions refused");
+        }
+        self.say_whether_well();
     }
 
     async fn run(&mut self, connection: &mut Connection, intake: &mut Intake) -> End {
@@ -172,21 +216,15 @@ impl Data {
             match next {
                 None => return Some(End::Lost("the connection's task has ended".to_owned())),
                 Some(Signal::Message(delivered)) => self.message(delivered, connection, intake, index),
-                Some(Signal::Subscribed { n_refused: 0 }) => {}
-                Some(Signal::Subscribed { n_refused }) => {
-                    let text = format!(
-                        "the broker refuses {n_refused} of our subscriptions; its access list has to allow them"
-                    );
-                    tracing::error!(broker = %self.shared.config.name, n_refused, "subscriptions refused");
-                    self.shared.status.ill(DATA, model::clock::now(), &text);
-                }
+                Some(Signal::Subscribed { n_refused }) => self.answered(n_refused),
                 Some(Signal::Lost(lost)) => {
                     if let Some(packet_id) = lost.unknown_release.filter(|_| self.releases.len() < RELEASES_MAX) {
                         self.releases.push(packet_id);
                     }
                     return Some(End::Lost(lost.reason));
                 }
-                Some(Signal::Connected(_) | Signal::Acknowledged | Signal::Closed) => {}
+                // The data connection publishes nothing.
+                Some(Signal::Connected(_) | Signal::Acknowledged | Signal::Refused(_) | Signal::Closed) => {}
             }
             if !intake.has_room() {
                 return None;
@@ -209,8 +247,7 @@ impl Data {
     }
 
     fn say_lost(&self, reason: &str) {
-        let relay = self.shared.relay.as_ref().and_then(super::relay::Relay::trouble);
-        let reason = relay.as_deref().unwrap_or(reason);
+        let reason = &*self.shared.why_lost(reason);
         tracing::warn!(broker = %self.shared.config.name, error = reason, "not connected; trying again");
         self.shared.status.ill(DATA, model::clock::now(), &format!("lost: {reason}"));
     }
@@ -220,7 +257,7 @@ impl Data {
 async fn goodbye(shared: &Shared, connection: &mut Connection, intake: &mut Intake) {
     let draining = async {
         intake.hand_in(shared);
-        while intake.n_waiting() > 0 {
+        while intake.has_pending() || intake.n_waiting() > 0 {
             tokio::select! {
                 () = intake.mailbox.rung() => intake.acknowledge(&connection.client),
                 () = shared.committer.room(), if intake.has_pending() => {
@@ -237,20 +274,16 @@ async fn goodbye(shared: &Shared, connection: &mut Connection, intake: &mut Inta
     }
 }
 
-/// Whether the broker keeps less than it was asked for.
-fn warn_of_less(config: &super::BrokerConfig, granted: Granted) {
-    let broker = &*config.name;
-    if let Some(granted_s) = granted.session_expiry_s.filter(|granted| *granted < config.session_expiry_s) {
-        let asked_s = config.session_expiry_s;
-        tracing::warn!(broker, asked_s, granted_s, "the broker keeps our session for less than was asked");
-    }
-    if let Some(bytes) = granted.packet_bytes_max.filter(|bytes| *bytes > config.packet_bytes_max) {
-        let ours = config.packet_bytes_max;
-        tracing::error!(
-            broker,
-            bytes,
-            ours,
-            "the broker takes larger messages than max_packet; raise it, or they are lost"
-        );
-    }
+/// What the broker keeps or takes less of than it should. MQTT 3.1.1 says nothing of it, and the length of its queue no
+/// version does.
+fn less_than_asked(config: &super::BrokerConfig, granted: Granted) -> Vec<String> {
+    let asked_s = config.session_expiry_s;
+    let shorter = granted.session_expiry_s.filter(|granted_s| *granted_s < asked_s).map(|granted_s| {
+        format!("it keeps our session for {granted_s} s, not for {asked_s} s; what comes in a longer outage is lost")
+    });
+    let ours = config.packet_bytes_max;
+    let larger = granted.packet_bytes_max.filter(|theirs| *theirs > ours).map(|theirs| {
+        format!("it takes packets of {theirs} bytes, and drops those over our max_packet = {ours} in silence; raise it")
+    });
+    shorter.into_iter().chain(larger).collect()
 }

@@ -15,15 +15,24 @@ use tokio::time::{MissedTickBehavior, interval};
 use super::client::{self, Connection, Delivered, Opening, Retained, Session, Signal};
 use super::filters::{self, SPARKPLUG};
 use super::intake::{Intake, session_number};
-use super::{End, Shared, Sparkplug, backoff};
-use crate::index::Index;
+use super::{BrokerConfig, End, Shared, Sparkplug, backoff};
+use crate::index::{CurrentIndex, Index};
 use crate::sparkplug::Command;
 
 /// Name of this connection in the status.
-const HOST: &str = "sparkplug";
+pub(super) const HOST: &str = "sparkplug";
 
 /// Below it every host application says whether it is there.
 const STATE: &str = "spBv1.0/STATE/";
+
+/// Whether a broker with this configuration sees us as a host application, by the registry in force.
+pub(super) fn is_wanted(config: &BrokerConfig, index: &CurrentIndex) -> bool {
+    match config.sparkplug {
+        Sparkplug::On => true,
+        Sparkplug::Off => false,
+        Sparkplug::IfBound => filters::has_sparkplug(index.get().registry()),
+    }
+}
 
 /// What outlives a connection.
 struct Host {
@@ -38,9 +47,19 @@ struct Link {
     /// Timestamp of its Will and its birth.
     at: UnixMillis,
     n_subscribed: usize,
-    is_born: bool,
+    stage: Stage,
     /// STATE messages without PUBACK.
     n_unconfirmed: usize,
+}
+
+/// What was said of us on a connection.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+enum Stage {
+    Subscribing,
+    /// STATE is published.
+    Born,
+    /// The broker has taken it.
+    Confirmed,
 }
 
 /// Keeps a connection until told to stop, from the moment that a pilot has Sparkplug topics.
@@ -69,6 +88,12 @@ pub(super) async fn serve(shared: Arc<Shared>) {
     }
 }
 
+impl Link {
+    fn is_born(&self) -> bool {
+        self.stage >= Stage::Born
+    }
+}
+
 impl Host {
     /// True if told to stop.
     async fn wait_until_wanted(&self) -> bool {
@@ -77,8 +102,7 @@ impl Host {
             if shared.is_stopping() {
                 return true;
             }
-            let is_on = shared.config.sparkplug == Sparkplug::On;
-            if is_on || filters::has_sparkplug(shared.index.get().registry()) {
+            if is_wanted(&shared.config, &shared.index) {
                 return false;
             }
             tokio::select! {
@@ -99,12 +123,13 @@ impl Host {
             releases: Vec::new(),
         };
         let mut connection = client::open(&shared.config, &shared.place, &opening);
-        let mut link = Link { at, n_subscribed: 0, is_born: false, n_unconfirmed: 0 };
+        let mut link = Link { at, n_subscribed: 0, stage: Stage::Subscribing, n_unconfirmed: 0 };
         let mut intake = Intake::new(&shared, &self.client_id, session_number(&self.client_id, at));
         let end = self.run(&mut connection, &mut link, &mut intake, was_connected).await;
         match end {
-            End::Stopped if link.is_born => self.goodbye(&mut connection, &mut link, &mut intake).await,
-            End::Stopped | End::Lost(_) => {}
+            End::Stopped if link.is_born() => self.goodbye(&mut connection, &mut link, &mut intake).await,
+            End::Lost(_) => intake.hand_in_rest(&shared).await,
+            End::Stopped => {}
         }
         if *was_connected {
             shared.index.get().foreign().sparkplug.link_lost(&shared.door, model::clock::now());
@@ -135,14 +160,13 @@ impl Host {
                         self.signal(signal, connection, link, intake);
                         while intake.has_room() && let Ok(signal) = connection.signals.try_recv() {
                             if let Signal::Lost(lost) = signal {
-                                intake.hand_in(&shared);
                                 return End::Lost(lost.reason);
                             }
                             self.signal(signal, connection, link, intake);
                         }
                     }
                 },
-                command = self.commands.recv(), if link.is_born => {
+                command = self.commands.recv(), if link.is_born() => {
                     if let Some(command) = command {
                         connection.client.publish_command(&command.topic, command.payload);
                     }
@@ -173,27 +197,42 @@ impl Host {
                 let index = self.shared.index.get();
                 self.message(delivered, client, link, intake, &index);
             }
-            Signal::Acknowledged => link.n_unconfirmed = link.n_unconfirmed.saturating_sub(1),
+            Signal::Acknowledged => self.confirmed(link),
+            Signal::Refused(reason) => {
+                link.n_unconfirmed = link.n_unconfirmed.saturating_sub(1);
+                self.say_refused(&format!("publishing on `{}` ({reason})", self.topic));
+            }
             Signal::Closed | Signal::Lost(_) => {}
         }
     }
 
     fn subscribed(&self, n_refused: usize, client: &client::Client, link: &mut Link) {
-        let broker = &*self.shared.config.name;
         if n_refused > 0 {
-            let text = "the broker refuses our Sparkplug subscriptions; its access list has to allow `spBv1.0/#`";
-            tracing::error!(broker, "sparkplug subscriptions refused");
-            self.shared.status.ill(HOST, model::clock::now(), text);
+            self.say_refused("subscribing to `spBv1.0/#`");
             return;
         }
         link.n_subscribed += 1;
-        if link.n_subscribed < 2 || link.is_born {
+        if link.n_subscribed < 2 || link.is_born() {
             return;
         }
-        link.is_born = true;
+        link.stage = Stage::Born;
         self.say_online(client, link);
-        self.shared.status.well(HOST);
-        tracing::info!(broker, topic = self.topic, "online as sparkplug host");
+    }
+
+    /// The broker has our STATE.
+    fn confirmed(&self, link: &mut Link) {
+        link.n_unconfirmed = link.n_unconfirmed.saturating_sub(1);
+        if link.stage == Stage::Born {
+            link.stage = Stage::Confirmed;
+            self.shared.status.well(HOST);
+            tracing::info!(broker = %self.shared.config.name, topic = self.topic, "online as sparkplug host");
+        }
+    }
+
+    fn say_refused(&self, what: &str) {
+        let text = format!("the broker refuses {what}; its access list has to allow it");
+        tracing::error!(broker = %self.shared.config.name, error = text, "no sparkplug host here");
+        self.shared.status.ill(HOST, model::clock::now(), &text);
     }
 
     fn say_online(&self, client: &client::Client, link: &mut Link) {
@@ -211,11 +250,11 @@ impl Host {
         index: &Index,
     ) {
         if delivered.topic.starts_with(STATE) {
-            if delivered.topic == self.topic && link.is_born && says_offline(&delivered.payload) {
+            if delivered.topic == self.topic && link.is_born() && says_offline(&delivered.payload) {
                 self.say_online(client, link);
             }
             intake.ignore(&delivered, client);
-        } else if index.bound(&delivered.topic).is_some() {
+        } else if is_of_an_edge(&delivered.topic) && index.bound(&delivered.topic).is_some() {
             intake.take(delivered, index);
         } else {
             intake.ignore(&delivered, client);
@@ -228,11 +267,15 @@ impl Host {
         connection.client.publish_state(&self.topic, death);
         link.n_unconfirmed += 1;
         let waiting = async {
-            while intake.n_waiting() > 0 || link.n_unconfirmed > 0 {
+            intake.hand_in(&self.shared);
+            while intake.has_pending() || intake.n_waiting() > 0 || link.n_unconfirmed > 0 {
                 tokio::select! {
                     () = intake.mailbox.rung() => intake.acknowledge(&connection.client),
+                    () = self.shared.committer.room(), if intake.has_pending() => {
+                        intake.hand_in(&self.shared);
+                    }
                     signal = connection.signals.recv() => match signal {
-                        Some(Signal::Acknowledged) => link.n_unconfirmed -= 1,
+                        Some(Signal::Acknowledged | Signal::Refused(_)) => link.n_unconfirmed = link.n_unconfirmed.saturating_sub(1),
                         Some(Signal::Lost(_)) | None => return,
                         Some(_) => {}
                     }
@@ -247,9 +290,15 @@ impl Host {
     }
 
     fn say_lost(&self, reason: &str) {
+        let reason = &*self.shared.why_lost(reason);
         tracing::warn!(broker = %self.shared.config.name, error = reason, "sparkplug connection lost; trying again");
         self.shared.status.ill(HOST, model::clock::now(), &format!("lost: {reason}"));
     }
+}
+
+/// Commands come back to us with `spBv1.0/#`, our own and those of other hosts: they say nothing of an edge node.
+fn is_of_an_edge(topic: &str) -> bool {
+    !matches!(topic.split('/').nth(2), Some("NCMD" | "DCMD"))
 }
 
 fn says_offline(payload: &[u8]) -> bool {

@@ -136,6 +136,17 @@ impl Intake {
         }
     }
 
+    /// Hands in what a connection brought before it ended, however full the committer is: what came at most once does not
+    /// come again.
+    pub(super) async fn hand_in_rest(&mut self, shared: &Shared) {
+        while self.hand_in(shared) && self.has_pending() {
+            tokio::select! {
+                () = shared.committer.room() => {}
+                () = shared.stopping() => return,
+            }
+        }
+    }
+
     /// Acknowledges what the committer released.
     pub(super) fn acknowledge(&mut self, client: &Client) {
         for ack in self.mailbox.take().acks {

@@ -176,6 +176,11 @@ impl Shared {
         *self.stop.borrow()
     }
 
+    /// What ended a connection: with TLS the relay knows more than the client, which sees a closed socket.
+    fn why_lost(&self, reason: &str) -> String {
+        self.relay.as_ref().and_then(Relay::trouble).unwrap_or_else(|| reason.to_owned())
+    }
+
     /// Whether a message waits too long for its acknowledgement although the committer takes messages; counted if it does.
     fn is_overdue(&self, intake: &Intake) -> bool {
         let is_open = self.committer.state() == DoorState::Open;
@@ -209,7 +214,9 @@ pub async fn start(
     };
     let place = relay.as_ref().map_or_else(|| Place::Tcp(config.host.clone(), config.port), Relay::place);
     let (stop, stopped) = watch::channel(false);
-    let (door, status) = (config.name.as_str().into(), Arc::new(Status::new()));
+    let is_host = host::is_wanted(&config, &index);
+    let connections: &[&str] = if is_host { &[data::DATA, host::HOST] } else { &[data::DATA] };
+    let (door, status) = (config.name.as_str().into(), Arc::new(Status::new(connections, model::clock::now())));
     let shared = Arc::new(Shared { config, door, place, index, committer, status, stop: stopped, relay });
     let mut tasks = vec![tokio::spawn(data::serve(Arc::clone(&shared)))];
     if shared.config.sparkplug != Sparkplug::Off {

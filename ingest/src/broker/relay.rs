@@ -4,7 +4,7 @@
 //! what leaves the machine is encrypted here. The directory has mode 0700 and the socket 0600; both go with the relay.
 
 use std::os::unix::fs::{DirBuilderExt, PermissionsExt};
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, PoisonError};
 
 use rustls::pki_types::pem::{self, PemObject};
@@ -79,8 +79,11 @@ impl Relay {
     /// Reads the files and opens the socket.
     pub(super) async fn start(config: &BrokerConfig, files: &TlsFiles) -> Result<Relay, RelayError> {
         let connector = connector(files)?;
+        let ca = Arc::new(files.ca.clone());
         let named = |source| RelayError::Name { host: config.host.clone(), source };
-        let name = ServerName::try_from(config.host.clone()).map_err(named)?;
+        // An IPv6 address has brackets before a port, and none in a certificate.
+        let host = config.host.trim_start_matches('[').trim_end_matches(']').to_owned();
+        let name = ServerName::try_from(host).map_err(named)?;
         let unique = format!("pilotline-relay-{}-{}", std::process::id(), crate::auth::generate_secret());
         let dir = std::env::temp_dir().join(unique);
         let failed = |source| RelayError::Socket { dir: dir.clone(), source };
@@ -94,10 +97,15 @@ impl Relay {
             // One connection at a time per door and purpose: the client opens the next when it has closed the last.
             while let Ok((stream, _)) = socket.accept().await {
                 let (connector, name) = (connector.clone(), name.clone());
-                let (address, told) = (address.clone(), Arc::clone(&told));
+                let (address, told, ca) = (address.clone(), Arc::clone(&told), Arc::clone(&ca));
                 tokio::spawn(async move {
-                    let failed = carry(stream, &address, connector, name).await.err().map(|error| error.to_string());
-                    *told.lock().unwrap_or_else(PoisonError::into_inner) = failed;
+                    let mut stream = stream;
+                    *told.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                    let failed = carry(&mut stream, &address, connector, name).await.err();
+                    let why = failed.map(|error| why(&error, &address, &ca));
+                    // Before the stream is dropped: the client asks why as soon as it sees it closed.
+                    *told.lock().unwrap_or_else(PoisonError::into_inner) = why;
+                    drop(stream);
                 });
             }
         });
@@ -116,7 +124,7 @@ impl Relay {
 }
 
 async fn carry(
-    mut client: UnixStream,
+    client: &mut UnixStream,
     address: &str,
     connector: TlsConnector,
     name: ServerName<'static>,
@@ -124,8 +132,21 @@ async fn carry(
     let broker = TcpStream::connect(address).await?;
     broker.set_nodelay(true)?;
     let mut broker = connector.connect(name, broker).await?;
-    tokio::io::copy_bidirectional(&mut client, &mut broker).await?;
+    tokio::io::copy_bidirectional(client, &mut broker).await?;
     Ok(())
+}
+
+/// What failed, and for a certificate what would be right.
+fn why(error: &std::io::Error, address: &str, ca: &Path) -> String {
+    let of_tls = error.get_ref().and_then(|inner| inner.downcast_ref::<rustls::Error>());
+    match of_tls {
+        Some(rustls::Error::InvalidCertificate(_)) => format!(
+            "{address}: {error}; the certificate has to name this host and be signed by what `{}` holds",
+            ca.display()
+        ),
+        Some(_) => format!("TLS with {address}: {error}"),
+        None => format!("{address}: {error}"),
+    }
 }
 
 fn connector(files: &TlsFiles) -> Result<TlsConnector, RelayError> {
@@ -151,7 +172,7 @@ fn connector(files: &TlsFiles) -> Result<TlsConnector, RelayError> {
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
-fn certificates(path: &std::path::Path) -> Result<Vec<CertificateDer<'static>>, RelayError> {
+fn certificates(path: &Path) -> Result<Vec<CertificateDer<'static>>, RelayError> {
     let failed = |source| RelayError::Certificates { path: path.to_owned(), source };
     CertificateDer::pem_file_iter(path).map_err(failed)?.collect::<Result<Vec<_>, _>>().map_err(failed)
 }

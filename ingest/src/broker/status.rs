@@ -18,6 +18,8 @@ pub struct Trouble {
 pub struct Status {
     /// By connection (`data`, `sparkplug`): nothing while all is well.
     troubles: Mutex<BTreeMap<&'static str, Trouble>>,
+    /// What the broker granted less of than was asked.
+    warnings: Mutex<Vec<String>>,
     session_lost: AtomicU64,
     reconnects: AtomicU64,
     unacknowledged: AtomicU64,
@@ -25,9 +27,13 @@ pub struct Status {
 }
 
 impl Status {
-    pub(super) fn new() -> Status {
+    /// Of these connections none has been made yet.
+    pub(super) fn new(connections: &[&'static str], now: UnixMillis) -> Status {
+        let trouble = Trouble { since: now, text: "not connected yet".to_owned() };
+        let troubles = connections.iter().map(|connection| (*connection, trouble.clone())).collect();
         Status {
-            troubles: Mutex::default(),
+            troubles: Mutex::new(troubles),
+            warnings: Mutex::default(),
             session_lost: AtomicU64::new(0),
             reconnects: AtomicU64::new(0),
             unacknowledged: AtomicU64::new(0),
@@ -43,6 +49,11 @@ impl Status {
         };
         let texts: Vec<String> = troubles.iter().map(text).collect();
         (!texts.is_empty()).then(|| texts.join("; "))
+    }
+
+    /// What the broker granted less of than was asked, on the connection that stands: messages come, but fewer may be kept.
+    pub fn warnings(&self) -> Vec<String> {
+        self.warnings.lock().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
     /// How often the broker had forgotten our session, and with it what it held for us.
@@ -74,6 +85,10 @@ impl Status {
         let mut troubles = self.troubles.lock().unwrap_or_else(PoisonError::into_inner);
         let trouble = troubles.entry(connection).or_insert_with(|| Trouble { since: now, text: String::new() });
         text.clone_into(&mut trouble.text);
+    }
+
+    pub(super) fn set_warnings(&self, warnings: Vec<String>) {
+        *self.warnings.lock().unwrap_or_else(PoisonError::into_inner) = warnings;
     }
 
     pub(super) fn count_session_lost(&self) {
