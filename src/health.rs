@@ -40,11 +40,13 @@ fn health(committer: &CommitterHandle, doors: &Doors) -> Health {
         name: (*name).to_owned(),
         address: address.to_string(),
         trouble: None,
+        warnings: vec![],
     };
     let broker = |(name, address, status): &(String, String, Arc<Status>)| Door {
         name: format!("broker {name}"),
         address: address.clone(),
         trouble: status.trouble(),
+        warnings: status.warnings(),
     };
     let state = committer.state();
     let journal_trouble =

@@ -62,6 +62,8 @@ pub struct Door {
     pub address: String,
     /// What is wrong; none = listening.
     pub trouble: Option<String>,
+    /// What works, and less well than it was asked for, such as a broker that keeps our session for a shorter time.
+    pub warnings: Vec<String>,
 }
 
 /// What the doors and the journal say of themselves right now.

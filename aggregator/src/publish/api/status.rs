@@ -80,7 +80,7 @@ fn ready(site: &Site, now: UnixMillis) -> Ready {
     reasons.extend(health.journal_trouble.iter().map(|trouble| format!("the journal takes nothing more: {trouble}")));
     for door in &health.doors {
         reasons.extend(
-            door.trouble.iter().map(|trouble| format!("{} {} is not listening: {trouble}", door.name, door.address)),
+            door.trouble.iter().map(|trouble| format!("{} {} takes nothing: {trouble}", door.name, door.address)),
         );
     }
     if lag.seconds >= LAG_SECONDS_MAX {

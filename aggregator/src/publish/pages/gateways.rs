@@ -103,6 +103,7 @@ fn doors(doors: &[Door], lang: Lang) -> Markup {
                             span class="standing behind" { (lang.of("closed", "中断")) } " " (door.name) " " span class="num" { (door.address) } ": " (trouble)
                         }
                     }
+                    @for warning in &door.warnings { small class="atrisk" { (warning) } }
                 }
             }
         }

@@ -78,7 +78,7 @@ blockquote{margin:12px 0 0;padding-left:14px;border-left:2px solid var(--line);c
 .truths .data th,.truths .data td{padding-left:8px}.truths .data th:first-child{padding-left:0}
 .scroll{overflow-x:auto}
 .places{align-items:baseline}
-.doors,.plain{list-style:none;margin:16px 0 0;padding:0;font-size:14px}.doors li,.plain li{margin:3px 0;overflow-wrap:anywhere}
+.doors,.plain{list-style:none;margin:16px 0 0;padding:0;font-size:14px}.doors small{display:block}.doors li,.plain li{margin:3px 0;overflow-wrap:anywhere}
 .rows{width:100%;border-collapse:collapse;margin-top:14px;font-size:14px}
 .rows thead th{font-weight:400;font-size:13px;color:var(--muted);text-align:left;vertical-align:bottom;padding:0 0 6px 16px;border-bottom:1px solid var(--ink)}
 .rows tbody{border-bottom:1px solid var(--hair)}
