@@ -210,15 +210,30 @@ fn notes(source: &Source, lang: Lang) -> Markup {
     }
 }
 
+/// The word of an edge node's or a device's state.
+fn edge_state(state: &str, lang: Lang) -> String {
+    let zh = match state {
+        "online" => "在线",
+        "offline" => "离线",
+        "awaiting_birth" => "等待重生",
+        "silent" => "无应答",
+        "link_lost" => "链路中断",
+        "stale" => "过期",
+        "unknown" => "未知",
+        other => other,
+    };
+    lang.of(state, zh).replace('_', " ")
+}
+
 fn edge_notes(edge: &EdgeNode, lang: Lang) -> Markup {
     let gone = edge.devices.iter().filter(|device| device.state != "online");
     html! {
         p {
-            (lang.of("Edge node ", "边缘节点 ")) b { (edge.state.replace('_', " ")) }
+            (lang.of("Edge node ", "边缘节点 ")) b { (edge_state(edge.state, lang)) }
             @if let Some(since) = edge.since { (lang.of(" since ", "，自 ")) (instant(since)) }
-            " · " (edge.metrics) (lang.of(" metrics", " 个指标"))
-            @if !edge.devices.is_empty() { " · " (edge.devices.len()) (lang.of(" devices", " 个设备")) }
-            @for device in gone { (lang.of(", ", "，")) (device.name) " " (device.state) }
+            " · " (lang.of("metrics: ", "指标：")) (edge.metrics)
+            @if !edge.devices.is_empty() { " · " (lang.of("devices: ", "设备：")) (edge.devices.len()) }
+            @for device in gone { (lang.of(", ", "，")) (device.name) " " (edge_state(device.state, lang)) }
             @if edge.rebirths_asked > 0 {
                 " · " (lang.of("births asked for ", "请求重生 ")) (edge.rebirths_asked) (lang.of(", answered ", "，应答 ")) (edge.rebirths_answered)
             }
@@ -337,7 +352,7 @@ fn connections(view: &GatewaysView, lang: Lang) -> Markup {
                 ul class="plain" {
                     @for refused in &view.refused_connections {
                         li { b { (client(&refused.client, refused.login.as_deref())) } (lang.of(": turned away ", "：被拒绝 ")) (refused.times)
-                            (lang.of(" times, last ", " 次，最近 ")) (ago(refused.last_at, view.as_of, lang)) ": " (refused.why) }
+                            (lang.of("×, last ", " 次，最近 ")) (ago(refused.last_at, view.as_of, lang)) ": " (refused.why) }
                     }
                     @for connection in &view.idle_connections { (idle(connection)) }
                 }
