@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aggregator::publish::gateways::{
     Connection, EdgeDevice, EdgeNode, Heard, LastMessage, LastRefusal, Liveness, RefusedConnection, Source, SourceKind,
-    SourceState,
+    SourceState, Wants,
 };
 use ingest::index::CurrentIndex;
 use ingest::sources::{Connected, Sender, SourceStatus};
@@ -16,12 +16,12 @@ use model::{PilotId, clock};
 type NodeKey = (Arc<str>, PilotId, String, String);
 
 /// What was heard so far.
-pub(crate) fn heard(index: &CurrentIndex) -> Heard {
+pub(crate) fn heard(index: &CurrentIndex, wants: Wants<'_>) -> Heard {
     let index = index.get();
     let foreign = index.foreign();
     let nodes = foreign.sparkplug.nodes().into_iter();
     let mut nodes: HashMap<NodeKey, NodeStatus> = nodes.map(|node| (key(&node), node)).collect();
-    let sources = foreign.sources.list(clock::now(), |_| true).into_iter().map(|status| source(status, &mut nodes));
+    let sources = foreign.sources.list(clock::now(), wants).into_iter().map(|status| source(status, &mut nodes));
     let refused = foreign.sources.refused_connections().into_iter().map(|refused| RefusedConnection {
         client: refused.client,
         login: refused.login,
@@ -42,8 +42,8 @@ fn key(node: &NodeStatus) -> NodeKey {
 }
 
 fn connection(connected: Connected) -> Connection {
-    let Connected { client, login, pilot, since } = connected;
-    Connection { client: client.to_string(), login, pilot, since }
+    let Connected { client, login, pilot, since, has_sent } = connected;
+    Connection { client: client.to_string(), login, pilot, since, has_sent }
 }
 
 fn source(status: SourceStatus, nodes: &mut HashMap<NodeKey, NodeStatus>) -> Source {

@@ -79,7 +79,7 @@ impl Server {
         };
         health::watch(&mut site, &office.committer, doors, &config.data, Arc::clone(&office.index));
         let index = Arc::clone(&office.index);
-        site.heard = Arc::new(move || crate::gateways::heard(&index));
+        site.heard = Arc::new(move |wants| crate::gateways::heard(&index, wants));
         furnish(&mut site);
         let control = control::listen(&config.data, Arc::clone(&office))?;
         let adopting = Arc::clone(&office);

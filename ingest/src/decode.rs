@@ -53,6 +53,23 @@ pub struct Origin<'a> {
     pub n_ignored: u32,
     /// What a liveness message says of its sender.
     pub alive: Option<bool>,
+    /// Places that hold no reading: before each, how many readings stand. A refused part is found again by its place, so that
+    /// what is ignored or left out keeps one.
+    pub empty_places: Vec<u32>,
+}
+
+impl Message<'_> {
+    /// Keeps a place in which no reading stands.
+    pub(crate) fn leave_place(&mut self) {
+        // Readings are counted in u32; their number is capped at 10,000.
+        self.origin.empty_places.push(u32::try_from(self.readings.len()).unwrap_or(u32::MAX));
+    }
+
+    /// Ignores the reading of this place.
+    pub(crate) fn ignore(&mut self) {
+        self.origin.n_ignored += 1;
+        self.leave_place();
+    }
 }
 
 /// One named value out of a payload, not yet matched to a series. The names are not checked yet.

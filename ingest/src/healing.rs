@@ -72,15 +72,26 @@ struct Healing {
     pass: VecDeque<Waiting>,
     /// Of the first of these, so far.
     tally: Tally,
+    /// After an error: when the pass goes on.
+    paused_until: Option<Instant>,
 }
 
 impl Healing {
     fn new(replayer: Arc<Replayer>) -> Healing {
-        Healing { replayer, schedule: Schedule::default(), pass: VecDeque::new(), tally: Tally::default() }
+        Healing {
+            replayer,
+            schedule: Schedule::default(),
+            pass: VecDeque::new(),
+            tally: Tally::default(),
+            paused_until: None,
+        }
     }
 
     /// Begins a pass if one is due, and takes the next step of the one under way: to the next pilot of which anything waits.
     fn step(&mut self, now: Instant, is_stopping: &dyn Fn() -> bool) {
+        if self.paused_until.is_some_and(|until| now < until) {
+            return;
+        }
         let index = self.replayer.index();
         if self.pass.is_empty() && self.schedule.is_due(generations(index.foreign()), now) {
             self.pass = learned(index.foreign());
@@ -100,8 +111,9 @@ impl Healing {
                 Err(_) if is_stopping() => return, // What is left waits for the next start.
                 Err(error) => {
                     let error = &error as &dyn std::error::Error;
-                    tracing::warn!(error, "kept messages not taken; the next that is learned tries again");
-                    self.pass.clear();
+                    tracing::warn!(error, "kept messages not taken yet; tried again in {} s", REST.as_secs());
+                    self.paused_until = Some(now + REST);
+                    return;
                 }
             }
         }

@@ -291,6 +291,12 @@ impl<'a> Opened<'a> {
         self.address.sequence(boot, seq)
     }
 
+    /// How many places of readings and of orders there are.
+    pub(crate) fn n_places(&self) -> (usize, usize) {
+        let Message { readings, orders, origin, .. } = &self.message;
+        (readings.len() + origin.empty_places.len(), orders.len())
+    }
+
     /// Whether every part has a time of its own or of the message.
     pub(crate) fn is_timed(&self) -> bool {
         let Message { at, readings, orders, .. } = &self.message;
@@ -301,14 +307,18 @@ impl<'a> Opened<'a> {
 
     /// Judges every reading, then every order event, and gives the accepted ones their series' number.
     pub(crate) fn judge_each(self, mut sink: impl FnMut(RefusedPart, Judged)) {
-        let Opened { message: Message { readings, orders, .. }, checker, index, .. } = self;
+        let Opened { message: Message { readings, orders, origin, .. }, checker, index, .. } = self;
         // The parts are counted in u32; their number is capped at 10,000. They are lent, not moved: they are large.
-        for (place, decoded) in (0u32..).zip(&readings) {
+        let (mut empty, mut n_empty) = (origin.empty_places.iter().peekable(), 0);
+        for (before, decoded) in (0u32..).zip(&readings) {
+            while empty.next_if(|place| **place <= before).is_some() {
+                n_empty += 1;
+            }
             let judged = match decoded {
                 Ok(decoded) => checker.judge(decoded, index.store()),
                 Err(refused) => Judged::Refused(refused.clone()),
             };
-            sink(RefusedPart::Reading(place), judged);
+            sink(RefusedPart::Reading(before + n_empty), judged);
         }
         for (place, decoded) in (0u32..).zip(&orders) {
             let judged = match decoded {

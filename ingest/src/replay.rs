@@ -128,10 +128,17 @@ fn whole_message(row: &RejectionRow, opened: Opened<'_>) -> Option<Batch> {
 fn refused_parts(row: &RejectionRow, opened: Opened<'_>) -> Option<Batch> {
     let pilot = opened.address.pilot.pilot().id.clone();
     let mut taken = Taken::default();
+    // Under other rules a message may have fewer parts: what cannot be found again stays as it is, with its bytes.
+    let (n_readings, n_orders) = opened.n_places();
+    let is_gone = |refusal: &&Refusal| match refusal.part {
+        RefusedPart::Message => false,
+        RefusedPart::Reading(place) => place as usize >= n_readings,
+        RefusedPart::Order(place) => place as usize >= n_orders,
+    };
+    taken.remaining.extend(row.message.refusals.iter().filter(is_gone).cloned());
     opened.judge_each(|part, judged| {
         if let Some(before) = row.message.refusals.iter().find(|refusal| refusal.part == part) {
-            let is_as_before = before.reason == Reason::UnknownSeries && matches!(judged, Judged::Unregistered(..));
-            if is_as_before {
+            if is_as_before(before, &judged) {
                 taken.remaining.push(before.clone());
             } else {
                 taken.take(&pilot, part, judged, before.reason == Reason::UnknownSeries);
@@ -152,6 +159,18 @@ fn refused_parts(row: &RejectionRow, opened: Opened<'_>) -> Option<Batch> {
     count(&new, row, &mut batch);
     batch.replayed.push(Replayed { rejection: row.id, mended, remaining });
     Some(batch)
+}
+
+/// Whether a part of an unregistered series, which is stored as sent, is no nearer to a registered one. That it cannot be named
+/// any more says that the row does not tell who sent it (an anonymous client's id), not that it was wrong.
+fn is_as_before(before: &Refusal, judged: &Judged) -> bool {
+    let is_unnamed = |refused: &Refused| refused.reason == Reason::BadField;
+    before.reason == Reason::UnknownSeries
+        && match judged {
+            Judged::Unregistered(..) => true,
+            Judged::Refused(refused) => is_unnamed(refused),
+            Judged::Reading(..) | Judged::Order(_) | Judged::Ignored => false,
+        }
 }
 
 fn is_same(a: &Refusal, b: &Refusal) -> bool {

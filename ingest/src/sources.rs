@@ -7,7 +7,7 @@
 //! - every message that a door counts is counted at exactly one source;
 //! - memory is bounded: beyond [`SOURCES_MAX`] sources, or [`SOURCES_PER_PILOT_MAX`] of one pilot, new ones share one row.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, HashMap, HashSet};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use model::reason::N_REASONS;
@@ -133,6 +133,7 @@ pub struct Connected {
     /// The pilot that its login speaks for.
     pub pilot: Option<PilotId>,
     pub since: UnixMillis,
+    pub has_sent: bool,
 }
 
 struct Source {
@@ -219,7 +220,7 @@ impl Sources {
 
     /// Every source whose pilot is wanted, in the order of pilot, door and name.
     pub fn list(&self, now: UnixMillis, wants: impl Fn(Option<&PilotId>) -> bool) -> Vec<SourceStatus> {
-        let connected: Vec<Arc<str>> =
+        let connected: HashSet<Arc<str>> =
             lock(&self.connected).values().map(|client| Arc::clone(&client.client)).collect();
         let is_connected = |client: &Arc<str>| (!client.is_empty()).then(|| connected.contains(client));
         let heard = lock(&self.heard);
@@ -236,6 +237,13 @@ impl Sources {
     /// A client was let in.
     pub(crate) fn connected(&self, connection: u64, client: Connected) {
         lock(&self.connected).insert(connection, client);
+    }
+
+    /// It sent its first message.
+    pub(crate) fn has_sent(&self, connection: u64) {
+        if let Some(client) = lock(&self.connected).get_mut(&connection) {
+            client.has_sent = true;
+        }
     }
 
     /// Its connection ended.
@@ -288,8 +296,8 @@ impl Heard {
         let has_room = *of_pilot < SOURCES_PER_PILOT_MAX && self.sources.len() < SOURCES_MAX;
         let (key, sender) = match has_room {
             true => (key, Sender::of(&observation.topic)),
-            // No topic is empty, so that this key is nobody else's.
-            false => (self::key(&observation.door, pilot, ""), Sender::Others),
+            // No topic holds a NUL, so that this key is nobody else's.
+            false => (self::key(&observation.door, pilot, "\0"), Sender::Others),
         };
         *of_pilot += usize::from(has_room);
         self.sources.entry(key).or_insert_with(|| Source::new(observation, pilot.cloned(), sender));

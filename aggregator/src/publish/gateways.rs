@@ -202,10 +202,14 @@ impl Source {
             return SourceState::Refused;
         }
         let says_offline = self.liveness.is_some_and(|liveness| !liveness.online);
+        // What only says that it lives, or teaches names, has no interval to keep.
+        let says_online = self.liveness.is_some_and(|liveness| liveness.online);
+        let is_aside = self.readings + self.orders == 0 && self.refusals.is_empty();
         match &self.edge_node {
             Some(edge) if edge.is_gone() => return SourceState::Offline,
             Some(edge) if edge.state == "online" => return self.state_sending(),
             Some(_) | None if says_offline => return SourceState::Offline,
+            None if says_online || is_aside => return self.state_sending(),
             Some(_) | None => {}
         }
         let n_intervals = i64::try_from(self.messages.saturating_sub(1)).unwrap_or(i64::MAX);
@@ -223,6 +227,8 @@ pub struct Connection {
     pub login: Option<String>,
     pub pilot: Option<PilotId>,
     pub since: UnixMillis,
+    #[serde(skip)]
+    pub has_sent: bool,
 }
 
 /// Connections of one client that were turned away for one reason.
@@ -235,6 +241,9 @@ pub struct RefusedConnection {
     pub times: u64,
     pub last_at: UnixMillis,
 }
+
+/// Whether a pilot's sources, or with none those of no pilot, are wanted.
+pub type Wants<'a> = &'a dyn Fn(Option<&PilotId>) -> bool;
 
 /// What the doors heard.
 #[derive(Debug, Clone, Default, PartialEq)]
@@ -320,18 +329,17 @@ pub(crate) fn read(
         (None, Some(pilot)) => viewer.sees_id(pilot, &registry),
         (None, None) => viewer.sees_all(),
     };
-    let heard = (site.heard)();
-    let mut sources: Vec<Source> = heard.sources.into_iter().filter(|source| wants(source.pilot.as_ref())).collect();
+    let heard = (site.heard)(&wants);
+    let mut sources = heard.sources;
+    // The doors may hand in more than was wanted.
+    sources.retain(|source| wants(source.pilot.as_ref()));
     with_gaps(&mut sources, site, &wants)?;
     for source in &mut sources {
         source.state = source.state_at(now);
     }
     sources.sort_by(|a, b| (a.state, &a.pilot, &a.name).cmp(&(b.state, &b.pilot, &b.name)));
-    let sent: BTreeSet<&str> = sources.iter().filter_map(|source| source.client.as_deref()).collect();
-    let is_idle = |connection: &Connection| !sent.contains(connection.client.as_str());
-    let idle =
-        heard.connections.into_iter().filter(|connection| wants(connection.pilot.as_ref()) && is_idle(connection));
-    let idle_connections = idle.collect();
+    let is_idle = |connection: &Connection| !connection.has_sent && wants(connection.pilot.as_ref());
+    let idle_connections = heard.connections.into_iter().filter(is_idle).collect();
     let refused_connections = if viewer.sees_all() && asked.is_none() { heard.refused_connections } else { vec![] };
     let visible = registry.pilots.values().filter(|pilot| wants(Some(&pilot.id)));
     Ok(Some(GatewaysView {
@@ -356,17 +364,15 @@ fn with_gaps(
 ) -> Result<(), StoreError> {
     let mut sequences = site.store.sequences()?;
     sequences.retain(|ranges| wants(Some(&ranges.pilot)));
-    for gaps in api::gaps(&sequences) {
-        let is_same = |source: &&mut Source| {
-            source.kind == SourceKind::Gateway
-                && source.pilot.as_ref() == Some(&gaps.pilot)
-                && source.name == gaps.gateway.as_str()
-        };
-        match sources.iter_mut().find(is_same) {
-            Some(source) => (source.gaps, source.missing) = (gaps.gaps, gaps.missing),
-            None => sources.push(Source::unheard(&gaps)),
+    let mut gaps: BTreeMap<(PilotId, String), GatewayGaps> =
+        api::gaps(&sequences).into_iter().map(|gaps| ((gaps.pilot.clone(), gaps.gateway.to_string()), gaps)).collect();
+    for source in sources.iter_mut().filter(|source| source.kind == SourceKind::Gateway) {
+        let found = source.pilot.clone().and_then(|pilot| gaps.remove(&(pilot, source.name.clone())));
+        if let Some(found) = found {
+            (source.gaps, source.missing) = (found.gaps, found.missing);
         }
     }
+    sources.extend(gaps.values().map(Source::unheard));
     Ok(())
 }
 
@@ -446,7 +452,7 @@ mod tests {
             missing: 0,
         };
         let (first_at, last_at) = (Some(UnixMillis(first * 60_000)), Some(UnixMillis(last * 60_000)));
-        Source { first_at, last_at, messages, ..Source::unheard(&gaps) }
+        Source { first_at, last_at, messages, readings: messages, ..Source::unheard(&gaps) }
     }
 
     fn edge(state: &'static str) -> EdgeNode {
@@ -505,6 +511,9 @@ mod tests {
         let said = |online| Source { liveness: Some(Liveness { online, at: UnixMillis(0) }), ..source(0, 1, 2) };
         check(&said(false), 1, SourceState::Offline);
         check(&said(true), 1, SourceState::Sending);
+        check(&said(true), 1_000_000, SourceState::Sending);
+        // A topic that only teaches names is sent once.
+        check(&Source { readings: 0, ..source(0, 1, 2) }, 1_000_000, SourceState::Sending);
         check(&Source { first_at: None, last_at: None, ..source(0, 0, 0) }, 1, SourceState::Unheard);
         assert!(SourceState::ALL.is_sorted());
     }

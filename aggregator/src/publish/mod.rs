@@ -154,7 +154,7 @@ pub struct Site {
     pub health: Arc<dyn Fn() -> Health + Send + Sync>,
     pub ops: Arc<dyn Fn() -> OpsSnapshot + Send + Sync>,
     /// Who sends, since the start of the process.
-    pub heard: Arc<dyn Fn() -> gateways::Heard + Send + Sync>,
+    pub heard: Arc<dyn Fn(gateways::Wants<'_>) -> gateways::Heard + Send + Sync>,
     /// The demo's load of history.
     pub progress: Option<Arc<Progress>>,
     /// Version control id of the build; empty if unknown.
@@ -185,7 +185,7 @@ impl Site {
             truth: None,
             health: Arc::new(Health::default),
             ops: Arc::new(OpsSnapshot::default),
-            heard: Arc::new(gateways::Heard::default),
+            heard: Arc::new(|_wants| gateways::Heard::default()),
             progress: None,
             commit: "",
             state: SiteState::default(),

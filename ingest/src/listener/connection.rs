@@ -261,6 +261,8 @@ struct Connection<S> {
     /// QoS 2 ids of this connection between PUBLISH and PUBCOMP.
     open_ids: HashSet<u16>,
     subscriber: Subscriber,
+    /// Whether it published anything.
+    has_sent: bool,
     /// Kept from message to message, so that the topic is copied only when it changes.
     observation: Observation,
 }
@@ -296,6 +298,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             n_unacknowledged: 0,
             open_ids: HashSet::new(),
             subscriber,
+            has_sent: false,
             observation,
         }
     }
@@ -464,7 +467,7 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
             Identity::Anonymous => (None, None),
             Identity::Login { name, pilot, .. } => (Some(name.clone()), Some(pilot.clone())),
         };
-        Connected { client: Arc::clone(&self.client.id), login, pilot, since: model::clock::now() }
+        Connected { client: Arc::clone(&self.client.id), login, pilot, since: model::clock::now(), has_sent: false }
     }
 
     /// What the message in hand comes to. Who says what only a host may say is not authorized, whoever it is.
@@ -484,7 +487,11 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
     }
 
     fn prepared(&mut self, delivery: Delivery, outcome: Outcome, bytes: usize, index: &Index) {
-        index.foreign().sources.heard(&self.observation, &self.identity, &outcome);
+        let sources = &index.foreign().sources;
+        sources.heard(&self.observation, &self.identity, &outcome);
+        if !std::mem::replace(&mut self.has_sent, true) {
+            sources.has_sent(self.mailbox.connection);
+        }
         let prepared = Prepared::new(&self.observation, &self.identity, delivery, outcome);
         self.add(Item::Publish(Box::new(prepared)), bytes);
     }

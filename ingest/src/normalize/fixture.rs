@@ -10,7 +10,9 @@ use model::{PilotId, Registry, SeriesId, SeriesKey, UnixMillis};
 use store::{Access, Store};
 
 use crate::Observation;
+use crate::foreign::Foreign;
 use crate::index::{CurrentIndex, Index};
+use crate::mapping::Mappings;
 use crate::observation::LISTENER;
 
 /// When every message of the tests arrives: 2025-03-01T00:10:00Z.
@@ -105,6 +107,13 @@ impl Plant {
     /// The same store under another registry.
     pub(crate) fn under(&self, series: &str) -> Index {
         Index::new(registry(series), Arc::clone(self.store()))
+    }
+
+    /// The same store and registry with these mapping rules.
+    pub(crate) fn mapped(&self, rules: &str) -> Index {
+        let mappings = Mappings::load(vec![("own.toml".to_owned(), rules.to_owned())]).unwrap();
+        let foreign = Foreign::builtin().with_mappings(mappings);
+        Index::with(registry(PLANT), Arc::clone(self.store()), Arc::new(foreign))
     }
 
     /// The same store and registry with the built-in mappings, as the doors share them.

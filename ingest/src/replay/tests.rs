@@ -200,3 +200,57 @@ fn adopting_gives_batches_of_bounded_size() {
     assert_eq!(sizes.iter().sum::<usize>(), 18_000);
     assert!(sizes.iter().all(|&size| size <= ADOPT_BATCH));
 }
+
+const ROWS: &str = r#"
+[[rule]]
+name = "rows"
+topics = ["plant/rows"]
+each = [{ rows = "$.vals" }]
+time = [{ path = "$.ts", format = "unix_ms" }]
+asset = "press-01"
+metric = "{row.n}"
+value = "row.v"
+"#;
+const IGNORES: &str =
+    "[[metric]]\nmatch = \"Status\"\nignore = true\n[[metric]]\nmatch = \"power\"\nenum = { high = 5 }\n";
+
+fn login() -> Identity {
+    Identity::Login { name: "gw".to_owned(), pilot: pilot_id(), gateway: None }
+}
+
+/// A message of [`ROWS`] as the store keeps it, sent by a login, whose pilot the topic is then.
+fn row_of(payload: &str, index: &Index) -> RejectionRow {
+    let observation = Observation { topic: "plant/rows".to_owned(), ..observed(payload) };
+    let Outcome::Accepted(accepted) = normalize(&observation, &login(), index) else { panic!("rejected") };
+    let mut row = row(&observation, index);
+    (row.message.whole, row.message.refusals) = (WholeOrParts::Parts, accepted.refusals);
+    row.message.login = Some("gw".to_owned());
+    row
+}
+
+#[test]
+fn what_is_ignored_keeps_its_place_so_that_the_refused_part_is_found_again() {
+    let plant = Plant::new();
+    let payload =
+        r#"{"ts":1740787200000,"vals":[{"n":"Status","v":"ON"},{"n":"power","v":1.5},{"n":"power","v":"high"}]}"#;
+    let row = row_of(payload, &plant.mapped(ROWS));
+    assert_eq!(
+        places(&row.message.refusals),
+        [(Reason::BadField, RefusedPart::Reading(0)), (Reason::BadField, RefusedPart::Reading(2))]
+    );
+    let batch = replay(&row, &plant.mapped(&format!("{ROWS}{IGNORES}"))).unwrap();
+    let values: Vec<Option<Value>> = batch.readings.iter().map(|(_, reading)| reading.value).collect();
+    assert_eq!(values, [Value::from_f64(5.0)], "the one that was refused, not its neighbour once more");
+    assert_eq!(batch.replayed[0].remaining, []);
+}
+
+#[test]
+fn a_part_that_other_rules_no_longer_give_stays_refused_with_its_bytes() {
+    let plant = Plant::new();
+    let payload = r#"{"ts":1740787200000,"vals":[{"n":"power","v":"off"},{"n":"power","v":1.5},{"n":"power","v":"high"}],
+        "few":[{"n":"power","v":"high"}]}"#;
+    let row = row_of(payload, &plant.mapped(ROWS));
+    let fewer = format!("{}{IGNORES}", ROWS.replace("$.vals", "$.few"));
+    let batch = replay(&row, &plant.mapped(&fewer)).unwrap();
+    assert_eq!(places(&batch.replayed[0].remaining), [(Reason::BadField, RefusedPart::Reading(2))]);
+}

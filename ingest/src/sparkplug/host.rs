@@ -182,10 +182,12 @@ impl Host {
         let opened = opened(&received, &from)?;
         let of_node = joined(&[from.group, "/", from.edge, "/", received.pilot.as_str(), "/"], arena);
         let heard = self.heard(from, &opened, received.received_at, 0);
+        // A node that moved to another door has births at both: those of the latest run that the message can be of count.
         let known = {
             let entries = self.entries.read().unwrap_or_else(PoisonError::into_inner);
-            let mut behind = entries.range::<str, _>((Bound::Included(of_node), Bound::Unbounded));
-            behind.next().filter(|(key, _)| key.starts_with(of_node)).map(|(_, entry)| Arc::clone(entry))
+            let behind = entries.range::<str, _>((Bound::Included(of_node), Bound::Unbounded));
+            let of_doors = behind.take_while(|(key, _)| key.starts_with(of_node)).map(|(_, entry)| entry);
+            of_doors.max_by_key(|entry| entry.node().births_since(&heard)).map(Arc::clone)
         };
         Ok(match known {
             Some(entry) => entry.node().again(heard, arena),
@@ -222,7 +224,10 @@ impl Host {
         let Effects { lost, ask_at, wake_at, defines } = effects;
         if defines {
             let mut births = self.births.lock().unwrap_or_else(PoisonError::into_inner);
-            births.insert((entry.pilot.clone(), entry.asset()));
+            // Nodes beyond the bound have no births to read by; made-up ones must not gather here.
+            if births.len() < NODES_MAX {
+                births.insert((entry.pilot.clone(), entry.asset()));
+            }
             self.generation.fetch_add(1, Ordering::Release);
         }
         if lost.is_empty() && ask_at.is_none() && wake_at.is_none() {

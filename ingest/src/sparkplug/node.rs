@@ -206,11 +206,16 @@ impl Node {
             let at = time(opened.payload.timestamp);
             return aside(from.kind.as_str(), Some(readings::source(&from, arena)), at, 0);
         }
-        let since = self.births.scope(from.device).and_then(|scope| scope.since);
-        let holds = since.zip(time(opened.payload.timestamp)).is_some_and(|(since, at)| at >= since);
-        let aliases = if holds { Aliases::Known } else { Aliases::InDoubt };
+        let aliases = if self.births_since(&heard).is_some() { Aliases::Known } else { Aliases::InDoubt };
         let reader = Reader { from, payload: &opened.payload, births: &self.births, aliases, arena };
         reader.read(&mut Notes::default())
+    }
+
+    /// Since when the births in force hold that this message can be read by; none if it is older, or there are none.
+    pub(super) fn births_since(&self, heard: &Heard<'_>) -> Option<UnixMillis> {
+        let since = self.births.scope(heard.from.device).and_then(|scope| scope.since);
+        let at = time(heard.opened.payload.timestamp);
+        since.filter(|since| at.is_some_and(|at| at >= *since))
     }
 
     /// A payload that cannot be read.

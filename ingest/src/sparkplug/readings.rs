@@ -31,7 +31,6 @@ pub(super) enum Aliases {
 #[derive(Debug, Default)]
 pub(super) struct Notes {
     pub(super) deviations: Deviations,
-    n_ignored: u32,
 }
 
 /// One message with what its node knows.
@@ -96,6 +95,7 @@ pub(super) fn aside<'a>(
         carries_state: true,
         teaches: false,
         alive: None,
+        empty_places: Vec::new(),
         n_ignored,
     };
     Message { at, sequence: None, readings: Vec::new(), orders: Vec::new(), origin }
@@ -111,16 +111,15 @@ impl<'a> Reader<'_, 'a> {
             Some(device) => joined(&[source, "/", device], self.arena),
         };
         let words = Words { asset, scope: self.births.scope(from.device), at };
-        let mut readings = Vec::with_capacity(self.payload.metrics.len());
+        let mut message = aside(from.kind.as_str(), Some(source), at, 0);
+        message.readings.reserve_exact(self.payload.metrics.len());
         for metric in &self.payload.metrics {
             match self.one(metric, &words, notes) {
-                Ok(None) => {}
-                Ok(Some(decoded)) => readings.push(Ok(decoded)),
-                Err(refused) => readings.push(Err(refused)),
+                Ok(None) => message.ignore(),
+                Ok(Some(decoded)) => message.readings.push(Ok(decoded)),
+                Err(refused) => message.readings.push(Err(refused)),
             }
         }
-        let mut message = aside(from.kind.as_str(), Some(source), at, notes.n_ignored);
-        message.readings = readings;
         message.origin.carries_state = !from.kind.is_data();
         message
     }
@@ -137,7 +136,6 @@ impl<'a> Reader<'_, 'a> {
             Err((reason, detail)) => return refuse(reason, detail),
         };
         if is_control(named.name) || metric.is_transient == Some(true) {
-            notes.n_ignored += 1;
             return Ok(None);
         }
         let (value, quality) = match self.value(metric, &named, notes) {

@@ -317,6 +317,19 @@ fn a_kept_message_is_read_by_the_births_of_whatever_door_its_node_is_behind() {
 }
 
 #[test]
+fn a_kept_message_of_a_node_that_moved_is_read_by_its_births_behind_the_new_door() {
+    let old = Plant { door: "a-door".into(), ..Plant::new() };
+    old.born();
+    let mut plant = Plant { door: "b-door".into(), ..old };
+    plant.now += 1_000;
+    let swapped = payload(plant.now, 1, vec![aliased(named("Other", 8, Wire::Long(7)), 2)]);
+    plant.send(NBIRTH, &nbirth(plant.now, 0, 0));
+    plant.send(DBIRTH, &swapped);
+    assert_eq!(plant.again(DDATA, &ddata(plant.now, 2)), [value("g/e/d", "Other", T0 + 7, 2.0)]);
+    assert_eq!(plant.again(DDATA, &ddata(T0 + 5, 2)), [value("g/e/d", "Count", T0 + 7, 2.0)]);
+}
+
+#[test]
 fn a_rebirth_that_says_the_same_heals_what_a_lost_link_made_doubtful() {
     let mut plant = Plant::new();
     plant.born();

@@ -38,16 +38,17 @@ fn source(pilot_id: Option<&str>, kind: SourceKind, name: &str) -> Source {
 /// A site whose doors heard these sources.
 fn hearing(sources: Vec<Source>) -> Fixture {
     let mut fixture = Fixture::new();
-    let connection = |client: &str, of: &str| Connection {
+    let connection = |client: &str, of: &str, has_sent| Connection {
         client: client.to_owned(),
         login: None,
         pilot: Some(pilot(of)),
         since: UnixMillis(START),
+        has_sent,
     };
     let heard = Heard {
         since: Some(UnixMillis(START)),
         sources,
-        connections: vec![connection("mute", "p-2"), connection("client of gw-2", "p-2")],
+        connections: vec![connection("mute", "p-2", false), connection("busy", "p-2", true)],
         refused_connections: vec![RefusedConnection {
             client: HOSTILE.to_owned(),
             login: Some("press".to_owned()),
@@ -57,7 +58,7 @@ fn hearing(sources: Vec<Source>) -> Fixture {
         }],
     };
     let site = Arc::get_mut(&mut fixture.site).unwrap();
-    site.heard = Arc::new(move || heard.clone());
+    site.heard = Arc::new(move |_wants| heard.clone());
     fixture
 }
 

@@ -35,8 +35,14 @@ impl<'a> Run<'_, 'a> {
                 self.message.orders.push(order);
             }
             Output::Interval(plan) => match is_split.and_then(|()| self.interval(plan)) {
-                Ok(readings) => self.message.readings.extend(readings.into_iter().flatten().map(Ok)),
-                Err(refused) => self.message.readings.push(Err(refused)),
+                Ok([good, defective]) => {
+                    self.reading_or_place(good);
+                    self.reading_or_place(defective);
+                }
+                Err(refused) => {
+                    self.message.readings.push(Err(refused));
+                    self.message.leave_place();
+                }
             },
             Output::Liveness { state, map } => self.liveness(state, map),
             Output::Ignore => self.message.origin.n_ignored += 1,
@@ -50,6 +56,13 @@ impl<'a> Run<'_, 'a> {
             Output::Teach { dictionary, keys, value } => self.teach(dictionary, keys, value),
         }
         Ok(())
+    }
+
+    fn reading_or_place(&mut self, decoded: Option<Decoded<'a>>) {
+        match decoded {
+            Some(decoded) => self.message.readings.push(Ok(decoded)),
+            None => self.message.leave_place(),
+        }
     }
 
     /// Takes the text of `split` apart.
@@ -97,14 +110,14 @@ impl<'a> Run<'_, 'a> {
         let (quality, is_bad) = self.quality(plan);
         let value = self.sight().scalar(&plan.value);
         if value.is_none() && !is_bad && !self.has_odd_value(plan) {
-            self.message.origin.n_ignored += 1;
+            self.message.ignore();
             return;
         }
         let quality = if is_bad { Quality::Bad } else { quality };
         let reading = is_split.and_then(|()| self.read(plan, value, quality));
         match reading {
             Ok(Some(reading)) => self.message.readings.push(Ok(reading)),
-            Ok(None) => self.message.origin.n_ignored += 1,
+            Ok(None) => self.message.ignore(),
             Err(refused) => self.message.readings.push(Err(refused)),
         }
     }
