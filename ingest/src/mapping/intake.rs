@@ -65,7 +65,7 @@ pub(super) fn read<'a>(intake: &Intake, payload: &'a [u8], arena: &'a Bump) -> R
 }
 
 fn utf8(bytes: &[u8]) -> Result<&str, Undecodable> {
-    std::str::from_utf8(bytes).map_err(|error| {
+    std::str::from_utf8(bytes).map(|text| text.strip_prefix('\u{feff}').unwrap_or(text)).map_err(|error| {
         let at = error.valid_up_to();
         let how = "a compressed one needs `decompress`, one in GBK `charset = \"gbk\"`";
         undecodable(Reason::BadUtf8, format!("the payload is not UTF-8 from byte {at}; {how}"))

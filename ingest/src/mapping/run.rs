@@ -288,9 +288,9 @@ fn kind_of(node: Option<Node<'_>>) -> &'static str {
     node.map_or("missing", Node::kind)
 }
 
-/// A number or a boolean.
+/// A number, also one in a text, or a boolean.
 fn is_numeric(node: Node<'_>) -> bool {
-    matches!(node, Node::Bool(_) | Node::Int(_) | Node::UInt(_) | Node::Float(_))
+    number(node).is_some()
 }
 
 /// Whether a node is this scalar of the mapping file.

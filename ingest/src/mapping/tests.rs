@@ -120,8 +120,9 @@ fn of_a_repeated_key_the_last_value_counts() {
 fn objects_are_flattened_and_arrays_spread() {
     let rule = "each = [{ entries = \"$\", flatten = \"/\", skip = [\"ts\", \"pos/z\"], skip_non_numeric = true }]\n\
                 asset = \"{b}\"\nmetric = \"{row.key}\"\nvalue = \"row.value\"";
-    let payload = r#"{"ts":5,"pos":{"x":1.5,"z":0,"deep":{"y":2}},"on":true,"name":"text"}"#;
-    check(rule, payload, &["two pos/x 1.5 receipt", "two pos/deep/y 2 receipt", "two on 1 receipt"]);
+    let payload =
+        "\u{feff}{\"ts\":5,\"pos\":{\"x\":1.5,\"z\":0,\"deep\":{\"y\":\"2.5\"}},\"on\":true,\"name\":\"text\"}";
+    check(rule, payload, &["two pos/x 1.5 receipt", "two pos/deep/y 2.5 receipt", "two on 1 receipt"]);
     let rule = "each = [{ entries = \"$\", spread_arrays = \"ch\", skip_non_numeric = true }]\n\
                 asset = \"{a}{.ch?}\"\nmetric = \"E/{row.key}\"\nvalue = \"row.value\"";
     check(

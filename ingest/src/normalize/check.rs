@@ -179,7 +179,11 @@ impl<'a> Checker<'a> {
                 Err(no_time(detail))
             }
             (None, Receipt::StandsIn) => {
-                Err(no_time("no `at`; a series that is not registered needs one, here or on the message".to_owned()))
+                Err(no_time(
+                    "no `at`, which a series that is not registered needs; send one, or register the series as counter or gauge, \
+                     for which the time of receipt stands in, and run `pilotline rejected --replay`"
+                        .to_owned(),
+                ))
             }
         }
     }

@@ -145,7 +145,7 @@ fn the_time_of_receipt_stands_in_for_counters_and_gauges_only() {
     insta::assert_snapshot!(refused(&Observation { retained: true, ..untimed(POWER) }), @"no_time: asset `press-01`, name `power`: no `at`, and a retained message may be of any age; send `at`");
     insta::assert_snapshot!(refused(&untimed(r#"{"asset":"line-a","name":"good","value":1}"#)), @"no_time: asset `line-a`, name `good`: no `at`; a delta needs one, here or on the message");
     insta::assert_snapshot!(refused(&untimed(r#"{"asset":"line-a","name":"cycle","value":1}"#)), @"no_time: asset `line-a`, name `cycle`: no `at`; a duration needs one, here or on the message");
-    insta::assert_snapshot!(refused(&untimed(r#"{"asset":"new","name":"n","value":1}"#)), @"no_time: asset `new`, name `n`: no `at`; a series that is not registered needs one, here or on the message");
+    insta::assert_snapshot!(refused(&untimed(r#"{"asset":"new","name":"n","value":1}"#)), @"no_time: asset `new`, name `n`: no `at`, which a series that is not registered needs; send one, or register the series as counter or gauge, for which the time of receipt stands in, and run `pilotline rejected --replay`");
     insta::assert_snapshot!(refused(&observed(r#"{"orders":[{"order":"WO-1","event":"started"}]}"#)), @"no_time: order `WO-1`: no `at`; an order event needs one, here or on the message");
 }
 

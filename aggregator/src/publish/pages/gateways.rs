@@ -124,8 +124,8 @@ fn sources(view: &GatewaysView, lang: Lang) -> Markup {
             section aria-labelledby="sources" {
                 h2 id="sources" { (lang.of("Sources", "数据源")) }
                 p class="sub" { (lang.of(
-                    "Those that need somebody come first. Refused counts messages and parts of messages; missing counts holes in the source's own numbering.",
-                    "需要处理的排在前面。“被拒”含整条消息及其部分；“缺失”按数据源自身序号计。")) }
+                    "Those that need somebody come first. Refused counts messages and parts of messages as they came, also those that were taken later; missing counts holes in the source's own numbering.",
+                    "需要处理的排在前面。“被拒”按到达时计，含整条消息及其部分，之后已重放的仍计入；“缺失”按数据源自身序号计。")) }
                 table class="rows" role="table" {
                     thead role="rowgroup" { tr role="row" {
                         th role="columnheader" scope="col" { (lang.of("Source", "数据源")) }
