@@ -32,6 +32,42 @@ fn neuron_in_its_three_formats() {
     // Of a DL/T 645 meter: the address says what the tag means, and `#T` the time of a maximum.
     let meter = r#"{"timestamp":1647497389075,"node":"m","group":"g","tags":[{"name":"210220003011#00-01-00-00","value":1234.56},{"name":"210220003011#01-01-00-00#T","value":"2203171015"}]}"#;
     check("/neuron/gw/upload", meter, &["m 210220003011/00-01-00-00 1234.56 1647497389075 unit=kWh", "1 ignored"]);
+    // A tag that is called `T` and belongs to no such address is a measurement.
+    let boiler =
+        r#"{"timestamp":1647497389075,"node":"plc","group":"g","values":{"boiler/T":81.5},"errors":{},"metas":{}}"#;
+    check("/neuron/gw/upload", boiler, &["plc boiler/T 81.5 1647497389075"]);
+}
+
+#[test]
+fn a_dl_t_645_address_proposes_what_the_standard_says_of_it() {
+    const ACTIVE: Option<&str> = Some("energy.electricity counter kWh");
+    for (address, expected) in [
+        ("00-00-00-00", ACTIVE),
+        ("00-01-00-00", ACTIVE),
+        ("00-01-04-0C", ACTIVE),
+        // Reverse active energy is fed back: not what was used.
+        ("00-02-00-00", Some("- counter kWh")),
+        // Reactive energy, its quadrants, and apparent energy.
+        ("00-03-00-00", None),
+        ("00-04-00-00", None),
+        ("00-05-00-00", None),
+        ("00-08-00-00", None),
+        ("00-09-00-00", None),
+        ("01-01-00-00", Some("- gauge kW")),
+        ("01-02-00-00", Some("- gauge kW")),
+        ("01-03-00-00", None),
+        ("01-09-00-00", None),
+        ("02-01-01-00", Some("- gauge V")),
+        ("02-02-01-00", Some("- gauge A")),
+        ("02-03-00-00", None),
+    ] {
+        let proposal = Mappings::builtin().proposal(&format!("210220003011/{address}"));
+        let shown = proposal.map(|proposal| {
+            let [quantity, kind, unit] = [proposal.quantity, proposal.kind, proposal.unit];
+            [quantity, kind, unit].map(|part| part.unwrap_or("-".to_owned())).join(" ")
+        });
+        assert_eq!(shown.as_deref(), expected, "{address}");
+    }
 }
 
 #[test]
