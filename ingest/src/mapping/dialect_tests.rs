@@ -184,6 +184,37 @@ fn alink_and_iotda() {
     let pack = r#"{"params":{"properties":{"WF":{"value":1,"time":1524448722000}},"events":{"alarm":{"value":{"level":2},"time":1524448722000}},"subDevices":[{"identity":{"productKey":"a2","deviceName":"m3"},"properties":{"WF":{"value":2,"time":1524448722000}},"events":{}}]}}"#;
     let pack_topic = "/sys/a1/gw/thing/event/property/pack/post";
     check(pack_topic, pack, &["gw WF 1 1524448722000", "m3 WF 2 1524448722000", "1 ignored"]);
+    // Of all event names only `property` carries readings, however much of it another begins with.
+    for event in [
+        "alarm",
+        "p",
+        "pr",
+        "pro",
+        "prop",
+        "prope",
+        "proper",
+        "propert",
+        "propeller",
+        "propertx",
+        "propertyx",
+        "property2",
+        "Property",
+        "报警",
+    ] {
+        check(
+            &format!("/sys/a1/press/thing/event/{event}/post"),
+            r#"{"params":{"value":{"level":2}}}"#,
+            &["1 ignored"],
+        );
+    }
+    check(
+        topic,
+        r#"{"params":7}"#,
+        &[
+            "no_rule: rules take topic `/sys/a1/press/thing/event/property/post`, but none this message: alink.toml: alink: \
+           `$.params` is a number, not an object",
+        ],
+    );
     check("/sys/a1/gw/thing/event/alarm/post", r#"{"params":{"value":{"level":2}}}"#, &["1 ignored"]);
     check("/sys/a1/gw/thing/event/probe/post", r#"{"params":{"value":{"level":2}}}"#, &["1 ignored"]);
     let device =
