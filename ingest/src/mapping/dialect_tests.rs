@@ -258,6 +258,8 @@ fn chinese_meters_and_energy_gateways() {
             "m1 phase_b/voltage 220.1 1730886000000 unit=V",
         ],
     );
+    let bare = r#"{"time":1730886000000,"data":{"phase_a":"CJkABdwAAUo=","phase_b":7,"total_power":1500}}"#;
+    check("tylink/m1/thing/property/report", bare, &["m1 total_power 1.5 1730886000000 unit=kW"]);
     let freeioe = r#"[["sn/energy/value",12.5,1730886000.25,0]]"#;
     check("TRTX01/data", freeioe, &["sn energy/value 12.5 1730886000250"]);
     check("TRTX01/cached_data", freeioe, &["sn energy/value 12.5 1730886000250"]);
