@@ -32,6 +32,42 @@ fn neuron_in_its_three_formats() {
     // Of a DL/T 645 meter: the address says what the tag means, and `#T` the time of a maximum.
     let meter = r#"{"timestamp":1647497389075,"node":"m","group":"g","tags":[{"name":"210220003011#00-01-00-00","value":1234.56},{"name":"210220003011#01-01-00-00#T","value":"2203171015"}]}"#;
     check("/neuron/gw/upload", meter, &["m 210220003011/00-01-00-00 1234.56 1647497389075 unit=kWh", "1 ignored"]);
+    // A tag that is called `T` and belongs to no such address is a measurement.
+    let boiler =
+        r#"{"timestamp":1647497389075,"node":"plc","group":"g","values":{"boiler/T":81.5},"errors":{},"metas":{}}"#;
+    check("/neuron/gw/upload", boiler, &["plc boiler/T 81.5 1647497389075"]);
+}
+
+#[test]
+fn a_dl_t_645_address_proposes_what_the_standard_says_of_it() {
+    const ACTIVE: Option<&str> = Some("energy.electricity counter kWh");
+    for (address, expected) in [
+        ("00-00-00-00", ACTIVE),
+        ("00-01-00-00", ACTIVE),
+        ("00-01-04-0C", ACTIVE),
+        // Reverse active energy is fed back: not what was used.
+        ("00-02-00-00", Some("- counter kWh")),
+        // Reactive energy, its quadrants, and apparent energy.
+        ("00-03-00-00", None),
+        ("00-04-00-00", None),
+        ("00-05-00-00", None),
+        ("00-08-00-00", None),
+        ("00-09-00-00", None),
+        ("01-01-00-00", Some("- gauge kW")),
+        ("01-02-00-00", Some("- gauge kW")),
+        ("01-03-00-00", None),
+        ("01-09-00-00", None),
+        ("02-01-01-00", Some("- gauge V")),
+        ("02-02-01-00", Some("- gauge A")),
+        ("02-03-00-00", None),
+    ] {
+        let proposal = Mappings::builtin().proposal(&format!("210220003011/{address}"));
+        let shown = proposal.map(|proposal| {
+            let [quantity, kind, unit] = [proposal.quantity, proposal.kind, proposal.unit];
+            [quantity, kind, unit].map(|part| part.unwrap_or("-".to_owned())).join(" ")
+        });
+        assert_eq!(shown.as_deref(), expected, "{address}");
+    }
 }
 
 #[test]
@@ -148,6 +184,37 @@ fn alink_and_iotda() {
     let pack = r#"{"params":{"properties":{"WF":{"value":1,"time":1524448722000}},"events":{"alarm":{"value":{"level":2},"time":1524448722000}},"subDevices":[{"identity":{"productKey":"a2","deviceName":"m3"},"properties":{"WF":{"value":2,"time":1524448722000}},"events":{}}]}}"#;
     let pack_topic = "/sys/a1/gw/thing/event/property/pack/post";
     check(pack_topic, pack, &["gw WF 1 1524448722000", "m3 WF 2 1524448722000", "1 ignored"]);
+    // Of all event names only `property` carries readings, however much of it another begins with.
+    for event in [
+        "alarm",
+        "p",
+        "pr",
+        "pro",
+        "prop",
+        "prope",
+        "proper",
+        "propert",
+        "propeller",
+        "propertx",
+        "propertyx",
+        "property2",
+        "Property",
+        "报警",
+    ] {
+        check(
+            &format!("/sys/a1/press/thing/event/{event}/post"),
+            r#"{"params":{"value":{"level":2}}}"#,
+            &["1 ignored"],
+        );
+    }
+    check(
+        topic,
+        r#"{"params":7}"#,
+        &[
+            "no_rule: rules take topic `/sys/a1/press/thing/event/property/post`, but none this message: alink.toml: alink: \
+           `$.params` is a number, not an object",
+        ],
+    );
     check("/sys/a1/gw/thing/event/alarm/post", r#"{"params":{"value":{"level":2}}}"#, &["1 ignored"]);
     check("/sys/a1/gw/thing/event/probe/post", r#"{"params":{"value":{"level":2}}}"#, &["1 ignored"]);
     let device =
@@ -191,6 +258,8 @@ fn chinese_meters_and_energy_gateways() {
             "m1 phase_b/voltage 220.1 1730886000000 unit=V",
         ],
     );
+    let bare = r#"{"time":1730886000000,"data":{"phase_a":"CJkABdwAAUo=","phase_b":7,"total_power":1500}}"#;
+    check("tylink/m1/thing/property/report", bare, &["m1 total_power 1.5 1730886000000 unit=kW"]);
     let freeioe = r#"[["sn/energy/value",12.5,1730886000.25,0]]"#;
     check("TRTX01/data", freeioe, &["sn energy/value 12.5 1730886000250"]);
     check("TRTX01/cached_data", freeioe, &["sn energy/value 12.5 1730886000250"]);

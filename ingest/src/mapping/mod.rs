@@ -252,6 +252,8 @@ struct Attempt<'s, 'a> {
     message: Message<'a>,
     declined: Vec<String>,
     unreadable: Option<Undecodable>,
+    /// What the first filter says that failed: it counts only if no rule takes the message.
+    failed: Option<Undecodable>,
 }
 
 impl<'s, 'a> Attempt<'s, 'a> {
@@ -259,7 +261,7 @@ impl<'s, 'a> Attempt<'s, 'a> {
         let (readings, orders) = (Vec::with_capacity(READINGS_FIRST), Vec::new());
         let message = Message { at: None, sequence: None, readings, orders, origin: Origin::default() };
         let topic = Topic::new(scene.received.topic);
-        Attempt { scene, topic, tape: None, message, declined: Vec::new(), unreadable: None }
+        Attempt { scene, topic, tape: None, message, declined: Vec::new(), unreadable: None, failed: None }
     }
 
     fn is_taken(&self) -> bool {
@@ -280,10 +282,13 @@ impl<'s, 'a> Attempt<'s, 'a> {
         let Some((_, tape)) = &self.tape else { return Ok(()) };
         let applied = match &rule.transform {
             None => run::run(rule, self.scene, (tape, &captures), metric, &mut self.message)?,
-            Some(filter) => {
-                let outputs = filter.run(tape, self.scene.arena).map_err(|error| error.of(&rule.label))?;
-                run_each(rule, self.scene, (&outputs, &captures), metric, &mut self.message)?
-            }
+            Some(filter) => match filter.run(tape, self.scene.arena) {
+                Ok(outputs) => run_each(rule, self.scene, (&outputs, &captures), metric, &mut self.message)?,
+                Err(error) => {
+                    self.failed.get_or_insert(error.of(&rule.label));
+                    return Ok(());
+                }
+            },
         };
         match applied {
             Applied::No(why) => self.declined.push(format!("{}: {why}", rule.label)),
@@ -301,12 +306,13 @@ impl<'s, 'a> Attempt<'s, 'a> {
     }
 
     fn finish(self) -> Result<Message<'a>, Undecodable> {
-        let Attempt { scene, message, declined, unreadable, .. } = self;
+        let Attempt { scene, message, declined, unreadable, failed, .. } = self;
         let undecodable = |reason, detail| Err(Undecodable { reason, detail, sequence: None });
         let topic = shown(scene.received.topic);
         let origin = &message.origin;
-        match (origin.rules.first(), unreadable) {
-            (None, Some(unreadable)) => Err(unreadable),
+        // A filter that failed had read the message, which says more than that another rule could not.
+        match (origin.rules.first(), failed.or(unreadable)) {
+            (None, Some(refusal)) => Err(refusal),
             (None, None) if declined.is_empty() => {
                 undecodable(Reason::NoRule, format!("no mapping takes topic {topic}"))
             }

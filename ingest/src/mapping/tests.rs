@@ -486,6 +486,29 @@ fn a_transform_turns_one_message_into_several() {
 }
 
 #[test]
+fn a_filter_that_fails_costs_nothing_that_another_rule_took() {
+    let rule = |name: &str, lines: &str| {
+        format!(
+            "[[rule]]\nname = \"{name}\"\ntopics = [\"t/{{a}}\"]\nasset = \"{{a}}\"\nmetric = \"{name}\"\n{lines}\n"
+        )
+    };
+    let (plain, filtered) = (rule("plain", "value = \"$.v\""), rule("filtered", "transform = '.x.y'\nvalue = \"$\""));
+    let zipped = rule("zipped", "decompress = \"gzip\"\nvalue = \"$.v\"");
+    let check = |files: &[&str], payload: &str, expected: &[&str]| {
+        let got = ran(&loaded(&files.concat()), &Dictionaries::default(), "t/one", payload.as_bytes());
+        assert_eq!(got, expected, "{payload}");
+    };
+    let failed = "bad_payload: own.toml: filtered: `transform` says: `cannot index 7 with \"y\"`";
+    for order in [[&*plain, &*filtered], [&*filtered, &*plain]] {
+        check(&order, r#"{"v":1,"x":7}"#, &["one plain 1 receipt"]);
+        check(&order, r#"{"x":7}"#, &[failed]);
+    }
+    check(&[&plain, &filtered], r#"{"v":1,"x":{"y":2}}"#, &["one plain 1 receipt", "one filtered 2 receipt"]);
+    // The filter had a message to look at: that says more than a payload that another rule could not read.
+    check(&[&zipped, &filtered], r#"{"x":7}"#, &[failed]);
+}
+
+#[test]
 fn the_examples_of_the_reference_load_and_pass_their_tests() {
     let reference = include_str!("../../../deploy/mappings.md");
     let examples: Vec<&str> =

@@ -48,6 +48,7 @@ fn number(
     }
 }
 
+/// A copy of what is shared, which is paid for before.
 fn unshared<T: Clone>(shared: Rc<T>) -> T {
     Rc::unwrap_or_clone(shared)
 }
@@ -66,7 +67,8 @@ impl Add for Val {
                 items.extend(unshared(other).items);
                 Ok(Val::array(items))
             }),
-            (Val::Object(one), Val::Object(other)) => paid(pays(one.entries.len() + other.entries.len()), || {
+            // What comes in is compared with what is there, never for longer than its own keys.
+            (Val::Object(one), Val::Object(other)) => paid(pays(one.entries.len()) && other.pays_entries(), || {
                 let mut entries = unshared(one).entries;
                 entries.extend(unshared(other).entries);
                 Ok(Val::object(entries))
@@ -165,6 +167,11 @@ impl FromIterator<Val> for Val {
     }
 }
 
+/// Pays for a look at one place: a key is compared with those that are there.
+pub(super) fn pays_key(key: &Val) -> bool {
+    if let Val::Text(key) = key { pays_text(key.len()) } else { pays(1) }
+}
+
 /// The place of an index, counted from the end if it is negative.
 fn place(index: i128, length: usize) -> Option<usize> {
     let from_start = if index < 0 { index + i128::try_from(length).ok()? } else { index };
@@ -211,7 +218,7 @@ impl ValT for Val {
         let mut map = BTreeMap::new();
         for (key, value) in entries {
             match key {
-                Val::Text(key) if pays(1) => map.insert(key, value),
+                Val::Text(key) if pays_text(key.len()) => map.insert(key, value),
                 Val::Text(_) => return Err(spent()),
                 other @ (Val::Null | Val::Bool(_) | Val::Int(_) | Val::Float(_) | Val::Array(_) | Val::Object(_)) => {
                     return Err(Error::typ(other, "string"));
@@ -250,7 +257,7 @@ impl ValT for Val {
     }
 
     fn index(self, index: &Val) -> ValR<Val> {
-        if !pays(1) {
+        if !pays_key(index) {
             return Err(spent());
         }
         match (self, index) {
@@ -280,20 +287,19 @@ impl ValT for Val {
 
     fn map_values<'a, I: Iterator<Item = ValX<'a, Val>>>(self, opt: Opt, f: impl Fn(Val) -> I) -> ValX<'a, Val> {
         match self {
-            Val::Array(array) => {
-                let Array { items, .. } = unshared(array);
-                let items = items.into_iter().take_while(|_| pays(1));
+            Val::Array(array) if pays(array.items.len()) => {
+                let items = unshared(array).items.into_iter();
                 let items: Result<Vec<Val>, Exn<'a, Val>> =
                     items.flat_map(|item| updated(f(item)).transpose()).collect();
                 items.map(Val::array)
             }
-            Val::Object(object) => {
-                let Object { entries, .. } = unshared(object);
-                let entries = entries.into_iter().take_while(|_| pays(1));
+            Val::Object(object) if object.pays_entries() => {
+                let entries = unshared(object).entries.into_iter();
                 let update = |(key, value)| updated(f(value)).transpose().map(|value| value.map(|value| (key, value)));
                 let entries: Result<BTreeMap<Rc<str>, Val>, Exn<'a, Val>> = entries.filter_map(update).collect();
                 entries.map(Val::object)
             }
+            Val::Array(_) | Val::Object(_) => Err(Exn::from(spent())),
             other @ (Val::Null | Val::Bool(_) | Val::Int(_) | Val::Float(_) | Val::Text(_)) => {
                 opt.fail(other, |other| Exn::from(Error::typ(other, "array or object")))
             }
@@ -307,15 +313,18 @@ impl ValT for Val {
         f: impl Fn(Val) -> I,
     ) -> ValX<'a, Val> {
         match (self, index) {
-            (Val::Object(object), Val::Text(key)) => with_key(unshared(object).entries, key, f),
+            (Val::Object(object), Val::Text(key)) => with_key(object, key, f),
             // What is not there yet is made: `.a.b = 1`.
-            (Val::Null, Val::Text(key)) => with_key(BTreeMap::new(), key, f),
+            (Val::Null, Val::Text(key)) => with_key(Rc::default(), key, f),
             (Val::Array(array), Val::Int(index)) => {
-                let mut items = unshared(array).items;
-                let there = place(*index, items.len()).filter(|place| *place < items.len() && pays(items.len()));
+                if !pays(array.items.len()) {
+                    return Err(Exn::from(spent()));
+                }
+                let there = place(*index, array.items.len()).filter(|place| *place < array.items.len());
                 let Some(place) = there else {
-                    return opt.fail(Val::array(items), |value| Exn::from(Error::index(value, Val::Int(*index))));
+                    return opt.fail(Val::Array(array), |value| Exn::from(Error::index(value, Val::Int(*index))));
                 };
+                let mut items = unshared(array).items;
                 match updated(f(std::mem::replace(&mut items[place], Val::Null)))? {
                     Some(value) => items[place] = value,
                     None => drop(items.remove(place)),
@@ -336,13 +345,14 @@ impl ValT for Val {
             return opt.fail(self, |other| Exn::from(Error::typ(other, "array")));
         };
         let (from, to) = bounds(&range, array.items.len()).map_err(Exn::from)?;
-        let mut items = unshared(array).items;
-        if !pays(items.len()) {
+        if !pays(array.items.len()) {
             return Err(Exn::from(spent()));
         }
+        let mut items = unshared(array).items;
         let part = Val::array(items[from..to].to_vec());
         match updated(f(part))? {
-            Some(Val::Array(new)) => drop(items.splice(from..to, unshared(new).items)),
+            Some(Val::Array(new)) if pays(new.items.len()) => drop(items.splice(from..to, unshared(new).items)),
+            Some(Val::Array(_)) => return Err(Exn::from(spent())),
             Some(other) => return Err(Exn::from(Error::typ(other, "array"))),
             None => drop(items.drain(from..to)),
         }
@@ -363,13 +373,14 @@ impl ValT for Val {
 
 /// An object with what an update gives for one of its keys.
 fn with_key<'a, I: Iterator<Item = ValX<'a, Val>>>(
-    mut entries: BTreeMap<Rc<str>, Val>,
+    object: Rc<Object>,
     key: &Rc<str>,
     f: impl Fn(Val) -> I,
 ) -> ValX<'a, Val> {
-    if !pays(1 + entries.len()) {
+    if !(pays(object.entries.len()) && pays_text(key.len())) {
         return Err(Exn::from(spent()));
     }
+    let mut entries = unshared(object).entries;
     let old = entries.get(key).cloned().unwrap_or(Val::Null);
     match updated(f(old))? {
         Some(value) => entries.insert(Rc::clone(key), value),

@@ -198,6 +198,36 @@ fn every_filter_comes_to_an_end() {
 }
 
 #[test]
+fn what_is_copied_or_compared_is_paid_for_first() {
+    let spent = "bad_payload: `transform` takes more than 2000000 steps for this message, or nests too deep";
+    // 10,000 elements, and keys of 160,000 bytes, which cost as much: 300 times either is more than there is.
+    let (items, key) = ("1,".repeat(9_999), "k".repeat(160_000));
+    let message = format!(r#"{{"v":[{items}1],"k":"{key}","o":{{"{key}":1,"x":2}},"p":{{"{key}":1,"x":3}}}}"#);
+    for filter in [
+        "$d.v | .[9999999]? |= 1",
+        "$d.v | .[5] |= 1",
+        "$d.v | try (.[] |= error(1)) catch 2",
+        "$d.v | try (.[0:1] |= error(1)) catch 2",
+        "$d.v[:1] | .[:1] |= $d.v",
+        "$d.o | .[$d.k]",
+        "$d.o | has($d.k)",
+        "$d.o | .[$d.k] |= 1",
+        "$d.o | .[] |= 1",
+        "$d.o == $d.p",
+        "$d.o + $d.p",
+        "{($d.k): 1}",
+        "[{key: $d.k}] | from_entries",
+    ] {
+        refused(&format!(". as $d | range(300) as $i | {filter} | empty"), &message, spent);
+        check(&format!(". as $d | range(2) as $i | {filter} | empty"), &message, &[]);
+    }
+    // A comparison ends with the first key that differs.
+    check(". as $d | range(300) as $i | ($d.o == {a: 1}) | select(.)", &message, &[]);
+    let rows = format!(r#"{{"v":[{}1]}}"#, "1,".repeat(499_999));
+    refused(". as $d | range(400000) as $i | $d.v | .[9999999]? |= 1", &rows, spent);
+}
+
+#[test]
 fn the_longest_filters_do_not_exhaust_a_small_stack() {
     // Half of what the threads of a connection have.
     let small = std::thread::Builder::new().stack_size(1 << 20);

@@ -47,6 +47,27 @@ pub(super) struct Object {
     depth: usize,
 }
 
+impl Object {
+    /// Pays for a look at every entry, its key included: keys may be as long as a message.
+    pub(super) fn pays_entries(&self) -> bool {
+        pays(self.entries.len()) && pays_text(self.entries.keys().map(|key| key.len()).sum())
+    }
+
+    /// The order of the keys, each paid for before it is looked at; none where nothing is left to pay with.
+    fn compare_keys(&self, other: &Object) -> Option<Ordering> {
+        for (one, other) in self.entries.keys().zip(other.entries.keys()) {
+            if !pays_text(one.len().min(other.len())) {
+                return None;
+            }
+            match one.cmp(other) {
+                Ordering::Equal => {}
+                unequal @ (Ordering::Less | Ordering::Greater) => return Some(unequal),
+            }
+        }
+        Some(self.entries.len().cmp(&other.entries.len()))
+    }
+}
+
 impl Val {
     pub(super) fn text(text: &str) -> Val {
         if pays_text(text.len()) { Val::Text(text.into()) } else { Val::Null }
@@ -214,7 +235,7 @@ impl PartialOrd for Val {
                 pays_text(one.len().min(other.len())).then(|| one.as_bytes().cmp(other.as_bytes()))
             }
             (Val::Array(one), Val::Array(other)) => one.items.partial_cmp(&other.items),
-            (Val::Object(one), Val::Object(other)) => match one.entries.keys().cmp(other.entries.keys()) {
+            (Val::Object(one), Val::Object(other)) => match one.compare_keys(other)? {
                 Ordering::Equal => one.entries.values().partial_cmp(other.entries.values()),
                 unequal @ (Ordering::Less | Ordering::Greater) => Some(unequal),
             },

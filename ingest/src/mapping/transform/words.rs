@@ -13,7 +13,7 @@ use jaq_core::native::{Fun, bome, run, unary, v};
 use jaq_core::{Error, ValR};
 
 use super::budget::{pays, pays_text};
-use super::operators::{spent, split};
+use super::operators::{pays_key, spent, split};
 use super::value::Val;
 use crate::mapping::tape::{Tape, read_json};
 
@@ -165,6 +165,9 @@ fn keys(value: &Val) -> ValR<Val> {
 }
 
 fn has(value: &Val, key: &Val) -> ValR<Val> {
+    if !pays_key(key) {
+        return Err(spent());
+    }
     match (value, key) {
         (Val::Object(object), Val::Text(key)) => Ok(object.entries.contains_key(key).into()),
         (Val::Array(array), Val::Int(index)) => {
@@ -255,6 +258,9 @@ fn from_entries(value: &Val) -> ValR<Val> {
             other @ (Val::Bool(_) | Val::Int(_) | Val::Float(_)) => other.to_string().into(),
             other @ (Val::Null | Val::Array(_) | Val::Object(_)) => return Err(Error::typ(other, "string")),
         };
+        if !pays_text(key.len()) {
+            return Err(spent());
+        }
         entries.insert(key, field(&["value", "v"]));
     }
     Ok(Val::object(entries))
