@@ -95,7 +95,14 @@ impl Shard {
 /// # Errors
 /// What would be right.
 pub(crate) fn of_flag(url: &str, place: &PlaceArgs, host_id: &str) -> Result<BrokerConfig, String> {
+    let has_tls = place.broker.iter().any(|url| url.starts_with("mqtts://"));
     let (address, tls) = match (url.strip_prefix("mqtt://"), url.strip_prefix("mqtts://"), &place.broker_ca) {
+        // Who names an authority wants TLS: clear text without a word would give the readings away.
+        (Some(_), _, Some(_)) if !has_tls => {
+            return Err(format!(
+                "`{url}` is clear text, and --broker-ca is for TLS; write mqtts://HOST:PORT, or leave --broker-ca out"
+            ));
+        }
         (Some(address), _, _) => (address, None),
         (None, Some(address), Some(ca)) => (address, Some(TlsFiles { ca: ca.clone(), client: None })),
         (None, Some(_), None) => {
@@ -240,7 +247,19 @@ mod tests {
         assert!(of_flag("http://h:1", &place, "p").unwrap_err().contains("mqtts://HOST:PORT"));
         place.broker_ca = Some(PathBuf::from("ca.pem"));
         assert_eq!(of_flag("mqtts://h:1", &place, "p").unwrap().tls.unwrap().ca, PathBuf::from("ca.pem"));
+        // Beside a broker with TLS one without is meant so.
+        place.broker = vec!["mqtt://h:1".to_owned(), "mqtts://i:1".to_owned()];
         assert_eq!(of_flag("mqtt://h:1", &place, "p").unwrap().tls, None);
+    }
+
+    #[test]
+    fn who_signed_a_certificate_is_not_named_for_clear_text_alone() {
+        let ca = Some(PathBuf::from("ca.pem"));
+        let place = PlaceArgs { broker: vec!["mqtt://h:1".to_owned()], broker_ca: ca, ..PlaceArgs::default() };
+        assert_eq!(
+            of_flag("mqtt://h:1", &place, "p").unwrap_err(),
+            "`mqtt://h:1` is clear text, and --broker-ca is for TLS; write mqtts://HOST:PORT, or leave --broker-ca out"
+        );
     }
 
     #[test]

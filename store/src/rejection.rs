@@ -272,8 +272,15 @@ fn join_twin(
                 *refused = refused.saturating_sub(times);
             }
             message.refusals.iter().for_each(|refusal| counters.refused[refusal.reason.index()] += times);
-            tx.execute("UPDATE rejection SET times = times + ?2 WHERE id = ?1", params![id, times.cast_signed()])
-                .map_err(writing("a rejection"))?;
+            tx.execute(
+                "UPDATE rejection SET times = times + ?2,
+                     last_at = max(last_at, (SELECT last_at FROM rejection WHERE id = ?3)) WHERE id = ?1",
+                params![id, times.cast_signed(), twin],
+            )
+            .map_err(writing("a rejection"))?;
+            if kept == 0 {
+                add_sum(tx, BARE, -1)?;
+            }
         }
         wait_no_more(tx, twin, pilot_key(&other))?;
         add_sum(tx, ALL, -kept)?;
@@ -518,5 +525,22 @@ mod tests {
         let done = Replayed { rejection: 1, mended: vec![refusal(Reason::UnknownId)], remaining: Vec::new() };
         replay(&tx, &done, &mut counters).unwrap();
         assert_eq!((kept_bytes(&tx).unwrap(), counters.refused[Reason::UnknownId.index()]), (0, 0));
+    }
+
+    #[test]
+    fn a_row_without_bytes_that_is_taken_up_makes_room_for_another_and_leaves_its_time() {
+        let dir = TempDir::new();
+        let mut conn = store_writer(dir.path()).unwrap();
+        let tx = conn.transaction().unwrap();
+        let first = refused(7, &[Reason::UnknownId]);
+        keep(&tx, &first, 1 << 20).unwrap();
+        let again = RejectedMessage { whole: WholeOrParts::Parts, at: UnixMillis(2_000), ..first };
+        keep(&tx, &again, 1).unwrap();
+        assert_eq!(sum_of(&tx, BARE).unwrap(), 1);
+        let replayed = Replayed { rejection: 1, mended: Vec::new(), remaining: vec![refusal(Reason::UnknownId)] };
+        replay(&tx, &replayed, &mut Counters::default()).unwrap();
+        let row = |row: &rusqlite::Row<'_>| Ok((row.get::<_, i64>(0)?, row.get::<_, i64>(1)?));
+        let left = tx.query_row("SELECT times, last_at FROM rejection", [], row).unwrap();
+        assert_eq!((sum_of(&tx, BARE).unwrap(), left), (0, (2, 2_000)));
     }
 }

@@ -105,6 +105,8 @@ impl Host {
             if is_wanted(&shared.config, &shared.index) {
                 return false;
             }
+            // Nobody misses a connection that no pilot needs: a trouble left here would close the door for ever.
+            shared.status.well(HOST);
             tokio::select! {
                 () = tokio::time::sleep(shared.config.pace.tick) => {}
                 () = shared.stopping() => {}
