@@ -105,7 +105,7 @@ impl Data {
         if self.n_connections > 1 {
             shared.status.count_reconnect();
         }
-        if self.n_refused > 0 {
+        if self.n_refused > 0 || self.n_unanswered > 0 {
             self.subscribed.clear(); // Which of them stand is not known; those that do are none the worse for it.
         }
         (self.n_unanswered, self.n_refused) = (0, 0);

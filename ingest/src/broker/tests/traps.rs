@@ -269,6 +269,23 @@ async fn a_door_is_well_once_its_subscriptions_stand_and_asks_for_refused_ones_a
     }
 }
 
+/// The broker kept the session of a connection that broke before it answered the SUBSCRIBE: what stands of it nobody knows.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn subscriptions_that_were_never_answered_are_asked_for_again() {
+    for protocol in BOTH {
+        let world = World::new(&["neuron/gw1/#"]).await;
+        let broker = world.start(protocol, |_| {}).await;
+        let mut link = world.fake.accept().await;
+        link.connack(false).await;
+        let Got::Subscribe { filters, .. } = link.read().await else { panic!("no SUBSCRIBE") };
+        drop(link);
+        let (_link, again) = world.fake.welcome(true).await;
+        assert_eq!(again.len(), filters.len());
+        until("all is well", || broker.status().trouble().is_none()).await;
+        broker.stop().await;
+    }
+}
+
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_refused_login_is_what_the_door_says() {
     for protocol in BOTH {
