@@ -9,6 +9,7 @@ use crate::commit::{Client, Committer, Delivery, Item, Mailbox, Prepared, Work};
 use crate::index::CurrentIndex;
 use crate::normalize::fixture::{Plant, RECEIVED_AT, observed, pilot_id};
 use crate::normalize::normalize;
+use crate::sparkplug::tests::one_double;
 use crate::{Identity, Observation};
 
 const VALUES: &str = "ie/d/j/simatic/v1/s7c1/dp/r/Plc/Fast";
@@ -174,46 +175,18 @@ fn a_pass_that_shall_stop_reads_nothing_more() {
     scene.end();
 }
 
-fn varint(out: &mut Vec<u8>, field: u8, mut number: u64) {
-    out.push(field << 3);
-    while number >= 0x80 {
-        out.push(number.to_le_bytes()[0] | 0x80);
-        number >>= 7;
-    }
-    out.push(number.to_le_bytes()[0]);
-}
-
-fn bytes(out: &mut Vec<u8>, field: u8, bytes: &[u8]) {
-    out.extend([field << 3 | 2, u8::try_from(bytes.len()).unwrap()]);
-    out.extend(bytes);
-}
-
-/// A Sparkplug payload of one metric of type Double.
-fn sparkplug(at: i64, seq: u64, (name, alias, value): (Option<&str>, u64, f64)) -> Vec<u8> {
-    let (mut metric, mut payload) = (Vec::new(), Vec::new());
-    name.into_iter().for_each(|name| bytes(&mut metric, 1, name.as_bytes()));
-    varint(&mut metric, 2, alias);
-    varint(&mut metric, 4, 10);
-    metric.push(13 << 3 | 1);
-    metric.extend(value.to_le_bytes());
-    varint(&mut payload, 1, at.cast_unsigned());
-    bytes(&mut payload, 2, &metric);
-    varint(&mut payload, 3, seq);
-    payload
-}
-
 #[test]
 fn values_before_the_births_that_define_them_are_taken_if_they_are_not_older() {
     let mut scene = Scene::new();
     let at = RECEIVED_AT.0 - 600_000;
     for node in ["e", "e2"] {
         let topic = |kind: &str| format!("spBv1.0/g/{kind}/{node}/d");
-        scene.send(&topic("DDATA"), &sparkplug(at - 1, 2, (None, 7, 1.0)));
-        scene.send(&topic("DDATA"), &sparkplug(at + 5, 3, (None, 7, 2.0)));
+        scene.send(&topic("DDATA"), &one_double(at - 1, 2, (None, 7, 1.0)));
+        scene.send(&topic("DDATA"), &one_double(at + 5, 3, (None, 7, 2.0)));
     }
     assert_eq!(scene.refused(Reason::UnknownAlias), (4, 0));
-    scene.send("spBv1.0/g/NBIRTH/e", &sparkplug(at, 0, (Some("bdSeq"), 1, 0.0)));
-    scene.send("spBv1.0/g/DBIRTH/e/d", &sparkplug(at + 1, 1, (Some("Total"), 7, 1.5)));
+    scene.send("spBv1.0/g/NBIRTH/e", &one_double(at, 0, (Some("bdSeq"), 1, 0.0)));
+    scene.send("spBv1.0/g/DBIRTH/e/d", &one_double(at + 1, 1, (Some("Total"), 7, 1.5)));
     scene.pass(2_000);
     let values = scene.values();
     assert_eq!(

@@ -12,7 +12,7 @@ mod rebirth;
 mod sequence;
 mod status;
 #[cfg(test)]
-mod tests;
+pub(crate) mod tests;
 mod topic;
 mod value;
 

@@ -125,6 +125,14 @@ fn payload(at: i64, seq: u64, metrics: Vec<Metric>) -> Payload {
     Payload { timestamp: ms(at), seq: Some(seq), metrics, ..Payload::default() }
 }
 
+/// The bytes of a payload of one metric of type Double.
+pub(crate) fn one_double(at: i64, seq: u64, (name, alias, value): (Option<&str>, u64, f64)) -> Vec<u8> {
+    let name = name.map(|name| name.as_bytes().to_vec());
+    let (datatype, wire) = (Some(DOUBLE), Some(Wire::Double(value)));
+    let metric = Metric { name, alias: Some(alias), datatype, wire, ..Metric::default() };
+    payload(at, seq, vec![metric]).encode_to_vec()
+}
+
 fn named(name: &str, datatype: u32, wire: Wire) -> Metric {
     let name = Some(name.as_bytes().to_vec());
     Metric { name, datatype: Some(datatype), wire: Some(wire), timestamp: ms(T0), ..Metric::default() }
