@@ -5,7 +5,7 @@ use std::sync::Arc;
 
 use aggregator::publish::gateways::{
     Connection, EdgeDevice, EdgeNode, Heard, LastMessage, LastRefusal, Liveness, RefusedConnection, Source, SourceKind,
-    SourceState, Wants,
+    Wants,
 };
 use ingest::index::CurrentIndex;
 use ingest::sources::{Connected, Sender, SourceStatus};
@@ -70,8 +70,6 @@ fn source(status: SourceStatus, nodes: &mut HashMap<NodeKey, NodeStatus>) -> Sou
         door: status.door.to_string(),
         kind,
         name,
-        // The page judges by its own instant.
-        state: SourceState::Sending,
         client: Some(status.client.to_string()).filter(|client| !client.is_empty()),
         login: status.login,
         connected: status.is_connected,

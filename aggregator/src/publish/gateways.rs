@@ -134,7 +134,6 @@ pub struct Source {
     pub door: String,
     pub kind: SourceKind,
     pub name: String,
-    pub state: SourceState,
     /// The MQTT client that sent last; none behind a broker.
     pub client: Option<String>,
     pub login: Option<String>,
@@ -169,7 +168,6 @@ impl Source {
             door: String::new(),
             kind: SourceKind::Gateway,
             name: gaps.gateway.to_string(),
-            state: SourceState::Unheard,
             client: None,
             login: None,
             connected: None,
@@ -218,6 +216,14 @@ impl Source {
             usual.map_or(SILENCE_MS_UNKNOWN, |usual| SILENCE_MS_MIN.max(usual.saturating_mul(SILENT_INTERVALS)));
         if now.0.saturating_sub(last.0) > patience { SourceState::Silent } else { self.state_sending() }
     }
+}
+
+/// A source as it stands at the instant of a view.
+#[derive(Debug, Clone, PartialEq, Serialize)]
+pub struct SourceRow {
+    pub state: SourceState,
+    #[serde(flatten)]
+    pub source: Source,
 }
 
 /// A client that is connected to the listener.
@@ -296,7 +302,7 @@ pub struct GatewaysView {
     pub names: BTreeMap<PilotId, Label>,
     pub doors: Vec<Door>,
     /// Those that need a person first.
-    pub sources: Vec<Source>,
+    pub sources: Vec<SourceRow>,
     pub unheard: Vec<UnheardPilot>,
     /// Clients that are connected and have sent nothing.
     pub idle_connections: Vec<Connection>,
@@ -334,10 +340,10 @@ pub(crate) fn read(
     // The doors may hand in more than was wanted.
     sources.retain(|source| wants(source.pilot.as_ref()));
     with_gaps(&mut sources, site, &wants)?;
-    for source in &mut sources {
-        source.state = source.state_at(now);
-    }
-    sources.sort_by(|a, b| (a.state, &a.pilot, &a.name).cmp(&(b.state, &b.pilot, &b.name)));
+    let unheard = unheard(site, &registry, &sources, &wants)?;
+    let judged = sources.into_iter().map(|source| SourceRow { state: source.state_at(now), source });
+    let mut sources: Vec<SourceRow> = judged.collect();
+    sources.sort_by(|a, b| (a.state, &a.source.pilot, &a.source.name).cmp(&(b.state, &b.source.pilot, &b.source.name)));
     let is_idle = |connection: &Connection| !connection.has_sent && wants(connection.pilot.as_ref());
     let idle_connections = heard.connections.into_iter().filter(is_idle).collect();
     let refused_connections = if viewer.sees_all() && asked.is_none() { heard.refused_connections } else { vec![] };
@@ -348,7 +354,7 @@ pub(crate) fn read(
         pilot: asked.cloned(),
         names: visible.map(|pilot| (pilot.id.clone(), pilot.name.clone())).collect(),
         doors: (site.health)().doors,
-        unheard: unheard(site, &registry, &sources, &wants)?,
+        unheard,
         sources,
         idle_connections,
         refused_connections,

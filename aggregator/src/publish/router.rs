@@ -108,11 +108,12 @@ pub(crate) async fn blocking<T: Send + 'static>(
     }
 }
 
-/// Which language, period and scope a page is asked in.
+/// Which language, period, scope and pilot a page is asked in.
 struct Asked {
     lang: Lang,
     period: Option<Period>,
     scope: Option<Scope>,
+    pilot: Option<PilotId>,
 }
 
 fn asked(uri: &Uri, headers: &HeaderMap, known: &[&str]) -> Result<Asked, Problem> {
@@ -123,7 +124,7 @@ fn asked(uri: &Uri, headers: &HeaderMap, known: &[&str]) -> Result<Asked, Proble
     let read_period = |text| Period::parse(text).map_err(|error| Problem::parameter("period", error.to_string()));
     let period = params.get("period").map(read_period).transpose()?;
     let scope = params.get("scope").map(api::read_scope).transpose()?;
-    Ok(Asked { lang, period, scope })
+    Ok(Asked { lang, period, scope, pilot: params.pilot()? })
 }
 
 async fn programme_page(
@@ -187,11 +188,7 @@ async fn gateways_page(
     uri: Uri,
     headers: HeaderMap,
 ) -> Response {
-    let asked = asked(&uri, &headers, &["lang", "pilot"]).and_then(|asked| {
-        let pilot = Params::read(&uri, &["lang", "pilot"])?.pilot()?;
-        Ok((asked.lang, pilot))
-    });
-    let (lang, pilot) = match asked {
+    let Asked { lang, pilot, .. } = match asked(&uri, &headers, &["lang", "pilot"]) {
         Ok(asked) => asked,
         Err(problem) => return problem_page(&uri, &headers, &problem),
     };

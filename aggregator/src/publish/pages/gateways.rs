@@ -6,7 +6,8 @@ use model::{PilotId, UnixMillis};
 use super::words::Lang;
 use super::{Frame, Note, frame, instant};
 use crate::publish::gateways::{
-    Connection, EdgeNode, GatewaysView, SeriesHeard, SeriesOfPilot, Source, SourceKind, SourceState, UnheardPilot,
+    Connection, EdgeNode, GatewaysView, SeriesHeard, SeriesOfPilot, Source, SourceKind, SourceRow, SourceState,
+    UnheardPilot,
 };
 use crate::publish::{Door, number};
 
@@ -132,7 +133,7 @@ fn sources(view: &GatewaysView, lang: Lang) -> Markup {
                         th role="columnheader" scope="col" { (lang.of("State", "状态")) }
                         @for head in heads { th role="columnheader" scope="col" class="n" { (head) } }
                     } }
-                    @for source in view.sources.iter().take(SOURCES_SHOWN) { (source_rows(view, source, &heads, lang)) }
+                    @for row in view.sources.iter().take(SOURCES_SHOWN) { (source_rows(view, row, &heads, lang)) }
                 }
                 @if view.sources.len() > SOURCES_SHOWN {
                     p class="sub" { (lang.of("More sources are on the pages of the single pilots, and in the ", "其余数据源见各试点页面及"))
@@ -143,7 +144,8 @@ fn sources(view: &GatewaysView, lang: Lang) -> Markup {
     }
 }
 
-fn source_rows(view: &GatewaysView, source: &Source, heads: &[&str; 6], lang: Lang) -> Markup {
+fn source_rows(view: &GatewaysView, row: &SourceRow, heads: &[&str; 6], lang: Lang) -> Markup {
+    let SourceRow { state, source } = row;
     let refused: u64 = source.refusals.values().sum();
     let cells = [
         html! { @match source.last_at { Some(at) => (ago(at, view.as_of, lang)), None => "–" } },
@@ -157,7 +159,7 @@ fn source_rows(view: &GatewaysView, source: &Source, heads: &[&str; 6], lang: La
         tbody role="rowgroup" {
             tr role="row" {
                 th role="rowheader" scope="row" { b { (source.name) } small { (about(view, source, lang)) } }
-                td role="cell" { span class={ "standing " (class(source.state)) } { (word(lang, source.state)) } }
+                td role="cell" { span class={ "standing " (class(*state)) } { (word(lang, *state)) } }
                 @for (head, cell) in heads.iter().zip(cells) { td role="cell" class="n num" data-label=(head) { (cell) } }
             }
             @if has_notes(source) { tr role="row" class="notes" { td role="cell" colspan="8" { (notes(source, lang)) } } }

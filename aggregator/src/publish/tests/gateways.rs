@@ -3,9 +3,7 @@
 use std::collections::BTreeMap;
 
 use super::*;
-use crate::publish::gateways::{
-    Connection, Heard, LastMessage, LastRefusal, RefusedConnection, Source, SourceKind, SourceState,
-};
+use crate::publish::gateways::{Connection, Heard, LastMessage, LastRefusal, RefusedConnection, Source, SourceKind};
 
 fn source(pilot_id: Option<&str>, kind: SourceKind, name: &str) -> Source {
     Source {
@@ -13,7 +11,6 @@ fn source(pilot_id: Option<&str>, kind: SourceKind, name: &str) -> Source {
         door: "listener".to_owned(),
         kind,
         name: name.to_owned(),
-        state: SourceState::Sending,
         client: Some(format!("client of {name}")),
         login: None,
         connected: Some(true),
