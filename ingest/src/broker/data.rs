@@ -134,7 +134,10 @@ impl Data {
     fn subscribe(&mut self, client: &client::Client) {
         let index = self.shared.index.get();
         let wanted = filters::data(index.registry(), self.shared.config.share.as_deref());
-        let missing: Vec<String> = wanted.difference(&self.subscribed).cloned().collect();
+        // After a refusal all are asked for again, because the registry or the broker's access list may have been mended.
+        let asks_again = std::mem::take(&mut self.n_refused) > 0;
+        let missing: Vec<String> =
+            wanted.iter().filter(|filter| asks_again || !self.subscribed.contains(*filter)).cloned().collect();
         for filters in missing.chunks(FILTERS_AT_ONCE) {
             client.subscribe(filters, self.retained);
             self.n_unanswered += 1;

@@ -39,14 +39,8 @@ impl Drop for World {
 impl World {
     async fn new(topics: &[&str]) -> World {
         let plant = Plant::new();
-        let store = Arc::clone(plant.store());
-        let committer = Committer::start(&store).unwrap();
-        let mut registry = plant.index.registry().clone();
-        for pilot in registry.pilots.values_mut() {
-            let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
-            *pilot = Arc::new(model::Pilot { topics, ..(**pilot).clone() });
-        }
-        let index = Arc::new(CurrentIndex::new(Index::new(Arc::new(registry), store)));
+        let committer = Committer::start(plant.store()).unwrap();
+        let index = Arc::new(CurrentIndex::new(binding(&plant, topics)));
         let handle = committer.handle();
         World { fake: Fake::new().await, index, committer: Some(committer), handle, plant }
     }
@@ -75,6 +69,16 @@ impl World {
         let counters = self.plant.store().counters();
         (counters.received, counters.committed, counters.duplicate)
     }
+}
+
+/// The plant's index with these topics bound to its pilot.
+fn binding(plant: &Plant, topics: &[&str]) -> Index {
+    let mut registry = plant.index.registry().clone();
+    for pilot in registry.pilots.values_mut() {
+        let topics = topics.iter().map(|topic| (*topic).to_owned()).collect();
+        *pilot = Arc::new(model::Pilot { topics, ..(**pilot).clone() });
+    }
+    Index::new(Arc::new(registry), Arc::clone(plant.store()))
 }
 
 /// A message of our gateway, at least once.

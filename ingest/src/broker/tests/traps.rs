@@ -269,6 +269,26 @@ async fn a_door_is_well_once_its_subscriptions_stand_and_asks_for_refused_ones_a
     }
 }
 
+/// Whoever mended the registry or the broker's access list reloads; the door then finds out, without another connection.
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn refused_subscriptions_are_asked_for_again_after_a_reload() {
+    for protocol in BOTH {
+        let world = World::new(&["neuron/gw1/#"]).await;
+        let broker = world.start(protocol, |_| {}).await;
+        let mut link = world.fake.accept().await;
+        link.connack(false).await;
+        let Got::Subscribe { packet_id, .. } = link.read().await else { panic!("no SUBSCRIBE") };
+        link.suback(packet_id, &[1, if protocol == MqttVersion::V5 { 0x87 } else { 0x80 }]).await;
+        until("the refusal", || broker.status().trouble().is_some_and(|text| text.contains("refuses"))).await;
+        world.index.replace(binding(&world.plant, &["neuron/gw1/#", "neuron/gw2/#"]));
+        let Got::Subscribe { packet_id, filters } = link.read().await else { panic!("no SUBSCRIBE") };
+        assert_eq!(filters.len(), 3, "{filters:?}");
+        link.suback(packet_id, &[1, 1, 1]).await;
+        until("all is well", || broker.status().trouble().is_none()).await;
+        broker.stop().await;
+    }
+}
+
 /// The broker kept the session of a connection that broke before it answered the SUBSCRIBE: what stands of it nobody knows.
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn subscriptions_that_were_never_answered_are_asked_for_again() {
