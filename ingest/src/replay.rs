@@ -9,6 +9,7 @@
 //!   left out;
 //! - of a message that was committed in part, only the refused parts are taken again.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use bumpalo::Bump;
@@ -118,8 +119,7 @@ fn whole_message(row: &RejectionRow, opened: Opened<'_>) -> Option<Batch> {
     if is_timed {
         batch.hashes.push(row.message.hash);
     }
-    let is_mended = |refusal: &&Refusal| !remaining.iter().any(|left| is_same(left, refusal));
-    let mended = row.message.refusals.iter().filter(is_mended).cloned().collect();
+    let mended = without(&row.message.refusals, &remaining);
     batch.replayed.push(Replayed { rejection: row.id, mended, remaining });
     Some(batch)
 }
@@ -136,8 +136,10 @@ fn refused_parts(row: &RejectionRow, opened: Opened<'_>) -> Option<Batch> {
         RefusedPart::Order(place) => place as usize >= n_orders,
     };
     taken.remaining.extend(row.message.refusals.iter().filter(is_gone).cloned());
+    let by_part: BTreeMap<RefusedPart, &Refusal> =
+        row.message.refusals.iter().map(|refusal| (refusal.part, refusal)).collect();
     opened.judge_each(|part, judged| {
-        if let Some(before) = row.message.refusals.iter().find(|refusal| refusal.part == part) {
+        if let Some(&before) = by_part.get(&part) {
             if is_as_before(before, &judged) {
                 taken.remaining.push(before.clone());
             } else {
@@ -146,16 +148,11 @@ fn refused_parts(row: &RejectionRow, opened: Opened<'_>) -> Option<Batch> {
         }
     });
     let Taken { mut batch, remaining } = taken;
-    let is_mended = |refusal: &&Refusal| !remaining.iter().any(|left| is_same(left, refusal));
-    let mended: Vec<Refusal> = row.message.refusals.iter().filter(is_mended).cloned().collect();
+    let mended = without(&row.message.refusals, &remaining);
     if mended.is_empty() {
         return None;
     }
-    let new: Vec<Refusal> = remaining
-        .iter()
-        .filter(|left| !row.message.refusals.iter().any(|refusal| is_same(left, refusal)))
-        .cloned()
-        .collect();
+    let new = without(&remaining, &row.message.refusals);
     count(&new, row, &mut batch);
     batch.replayed.push(Replayed { rejection: row.id, mended, remaining });
     Some(batch)
@@ -173,8 +170,10 @@ fn is_as_before(before: &Refusal, judged: &Judged) -> bool {
         }
 }
 
-fn is_same(a: &Refusal, b: &Refusal) -> bool {
-    (a.reason, a.part) == (b.reason, b.part)
+/// Those of `refusals` that are not among `others`, by reason and part.
+fn without(refusals: &[Refusal], others: &[Refusal]) -> Vec<Refusal> {
+    let others: BTreeSet<(Reason, RefusedPart)> = others.iter().map(|other| (other.reason, other.part)).collect();
+    refusals.iter().filter(|refusal| !others.contains(&(refusal.reason, refusal.part))).cloned().collect()
 }
 
 /// Refusals that are new inside a committed message, as often as the message came: mending lowers them by the same number.
