@@ -24,8 +24,9 @@ const PAGE: usize = 100;
 /// Readings and messages of one commit: some 0.5 MB, so that gateways wait no longer than usual.
 const BATCH_READINGS: usize = 10_000;
 const BATCH_MESSAGES: usize = 1_000;
-/// Messages that one [`Replayer::step`] decodes: half a second of one core for large ones.
+/// Messages that one [`Replayer::step`] decodes, and bytes of them: some tenths of a second of one core.
 const STEP_MESSAGES: u64 = 1_000;
+const STEP_BYTES: usize = 16 << 20;
 /// Names of waiting messages that one step reads: some 5 MB.
 const STEP_NAMES: usize = 50_000;
 /// Names read at a time.
@@ -144,7 +145,7 @@ impl Replayer {
             }
             n_names += names.len();
             for (id, topic) in names {
-                if work.tally.looked_at >= STEP_MESSAGES || is_stopping() {
+                if work.tally.looked_at >= STEP_MESSAGES || work.n_bytes >= STEP_BYTES || is_stopping() {
                     return Ok((work.finish()?.1, Left::Some));
                 }
                 waiting.after = id;
@@ -165,7 +166,7 @@ impl Replayer {
         let last = self.committer.submit_blocking(Batch::default()).map_err(ReplayError::Commit)?;
         let index = self.index();
         settled(index.store(), last, is_stopping)?;
-        Ok(Work { index, committer: &self.committer, batch: Batch::default(), tally: Tally::default() })
+        Ok(Work { index, committer: &self.committer, batch: Batch::default(), tally: Tally::default(), n_bytes: 0 })
     }
 }
 
@@ -185,6 +186,8 @@ struct Work<'r> {
     committer: &'r CommitterHandle,
     batch: Batch,
     tally: Tally,
+    /// Of the messages looked at.
+    n_bytes: usize,
 }
 
 impl Work<'_> {
@@ -193,6 +196,7 @@ impl Work<'_> {
             return Ok(());
         }
         self.tally.looked_at += 1;
+        self.n_bytes += row.message.bytes.len();
         let Some(batch) = replay(row, &self.index) else { return Ok(()) };
         self.tally.taken += 1;
         merge(&mut self.batch, batch);
