@@ -110,6 +110,7 @@ pub(crate) fn apply(store: &Store, request: &Request) -> Option<Result<Value, St
         | Request::Rejected { .. }
         | Request::Suggest
         | Request::Replay
+        | Request::Explain(_)
         | Request::Recompute
         | Request::Verify => return None,
     };

@@ -144,6 +144,15 @@ pub(crate) struct ExplainArgs {
     /// The topic it was published to.
     #[arg(long)]
     pub(crate) topic: String,
+    /// As if this login of the data directory had sent it.
+    #[arg(long, value_name = "NAME", conflicts_with = "pilot")]
+    pub(crate) login: Option<String>,
+    /// As if a login of this pilot had sent it.
+    #[arg(long)]
+    pub(crate) pilot: Option<String>,
+    /// The MQTT client id, where a mapping takes the asset from it.
+    #[arg(long, value_name = "ID")]
+    pub(crate) client: Option<String>,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -29,8 +29,14 @@ pub(crate) fn check(arguments: &CheckArgs) -> Result<(), Failure> {
     if !arguments.json {
         let checked = if arguments.place.data.is_some() { ", every checksum of the store is right" } else { "" };
         let n_pilots = loaded.registry.pilots.len();
-        let pilots = if n_pilots == 1 { "pilot" } else { "pilots" };
-        println!("{n_pilots} {pilots}, programme {}{checked}", loaded.programme.id);
+        let count = |n: usize, one: &str| if n == 1 { format!("1 {one}") } else { format!("{n} {one}s") };
+        let (pilots, programme) = (count(n_pilots, "pilot"), &loaded.programme.id);
+        let (n_rules, n_tests) = loaded.mappings.n_own();
+        let mappings = match n_rules {
+            0 => "built-in mappings only".to_owned(),
+            _ => format!("{} of own mapping files, {} passed", count(n_rules, "rule"), count(n_tests, "test")),
+        };
+        println!("{pilots}, programme {programme}, {mappings}{checked}");
     }
     Ok(())
 }

@@ -14,6 +14,7 @@ use serde::{Deserialize, Serialize};
 use store::{Login, Token};
 
 use crate::Failure;
+use crate::explain::Question;
 use crate::office::Office;
 
 /// What can be asked.
@@ -29,6 +30,7 @@ pub(crate) enum Request {
     Rejected { since: Option<String> },
     Suggest,
     Replay,
+    Explain(Question),
     Recompute,
     Verify,
 }
@@ -64,6 +66,7 @@ impl From<Result<serde_json::Value, Failure>> for Answer {
         match result {
             Ok(value) => Answer::Done(value),
             Err(Failure::Other(error)) => Answer::Failed(format!("{error:#}")),
+            Err(Failure::Told) => Answer::Failed(String::new()),
             Err(Failure::Mistakes(mistakes)) => {
                 Answer::Mistakes(mistakes.into_iter().map(|m| (m.file, m.line, m.text)).collect())
             }

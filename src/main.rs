@@ -37,6 +37,8 @@ pub(crate) enum Failure {
     Mistakes(Vec<Mistake>),
     /// Exit code 1.
     Other(anyhow::Error),
+    /// Exit code 1; standard output has said why.
+    Told,
 }
 
 impl From<anyhow::Error> for Failure {
@@ -75,6 +77,7 @@ fn main() -> ExitCode {
             }
             ExitCode::from(2)
         }
+        Err(Failure::Told) => ExitCode::FAILURE,
         Err(Failure::Other(error)) => {
             eprintln!("pilotline: {error:#}");
             ExitCode::FAILURE

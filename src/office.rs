@@ -25,7 +25,7 @@ use store::{Access, RejectionRow, SettleGuard, Store};
 use crate::config::Config;
 use crate::control::{Request, ask};
 use crate::files::{self, Loaded};
-use crate::{Failure, access, progress};
+use crate::{Failure, access, explain, progress};
 
 /// How long a command waits until the store holds what it asks about.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -86,9 +86,7 @@ impl Office {
         let store = Store::open(&config.data, Access::Owner).context("failed to open the store")?;
         let registry = Arc::new(InForce::new(loaded.registry));
         let foreign = Arc::new(Foreign::new(loaded.mappings, config.sparkplug.clone()));
-        for message in store.learned().context("failed to read what dictionaries have learned")? {
-            foreign.mappings.learn(&message.pilot, &message.topic, &message.payload, &foreign.dictionaries);
-        }
+        recall(&store, &foreign)?;
         let index = Arc::new(CurrentIndex::new(Index::with(registry.get(), Arc::clone(&store), foreign)));
         let logins = Arc::new(Logins::load(&store).context("failed to read the logins")?);
         let committer = Committer::start(&store).context("failed to start the committer")?;
@@ -127,6 +125,9 @@ impl Office {
             Request::Rejected { since } => self.rejected(since.as_deref()),
             Request::Suggest => Ok(Value::String(self.suggest()?)),
             Request::Replay => Ok(self.replay()?),
+            Request::Explain(question) => {
+                explain::heard(&question, self.read_again()?, self.index.get().foreign(), &self.store)
+            }
             Request::Recompute => {
                 self.settled()?;
                 self.aggregator.recompute().context("failed to recompute")?;
@@ -254,6 +255,17 @@ fn shown_rejection(row: RejectionRow) -> Value {
         "bytes": row.has_bytes.then(|| BASE64_STANDARD.encode(&message.bytes)),
         "replayed": row.replayed,
     })
+}
+
+/// Teaches dictionaries again what they had learned when the store was last open.
+///
+/// # Errors
+/// If it cannot be read.
+pub(crate) fn recall(store: &Store, foreign: &Foreign) -> anyhow::Result<()> {
+    for message in store.learned().context("failed to read what dictionaries have learned")? {
+        foreign.mappings.learn(&message.pilot, &message.topic, &message.payload, &foreign.dictionaries);
+    }
+    Ok(())
 }
 
 /// Asks the server that owns the data directory; if none runs, opens the directory for this one request.

@@ -2,17 +2,20 @@
 //!
 //! Explaining changes nothing: no series gets a number.
 
+mod mend;
+
 use std::fmt;
 
 use bumpalo::Bump;
 use model::reason::{Refusal, RefusedPart};
-use model::{OrderEvent, PilotId, Reading};
+use model::{OrderEvent, PilotId, Reading, Reason};
 use serde::Serialize;
 
+use self::mend::mend;
 use crate::decode::{Decoded, shown, shown_number};
 use crate::index::{Index, SentUnit};
 use crate::normalize::check::{Checker, Taken};
-use crate::normalize::{Opened, Passage, open};
+use crate::normalize::{Opened, Passage, draft, open};
 use crate::suggest::{Course, Missing};
 use crate::{Identity, Observation};
 
@@ -31,6 +34,8 @@ pub struct Explanation {
     pub refusal: Option<Refusal>,
     /// `[[series]]` lines for the readings that are not registered; empty if there are none.
     pub suggestion: String,
+    /// A drafted `[[rule]]` for a mapping file, where no rule takes the message; empty if nothing can be guessed.
+    pub mapping: String,
 }
 
 /// How the message ends.
@@ -48,6 +53,9 @@ pub struct Part {
     /// As decoded, in one line.
     pub sent: String,
     pub becomes: Becomes,
+    /// The line of the registry that would let it in, if the gateway is right and the registry is not.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    pub mend: Option<String>,
 }
 
 /// What a reading or order event becomes.
@@ -90,6 +98,7 @@ pub fn explain(observation: &Observation, identity: &Identity, index: &Index) ->
             parts: Vec::new(),
             refusal: rejected.refusals.into_iter().next(),
             suggestion: String::new(),
+            mapping: draft(observation, identity, index).unwrap_or_default(),
         },
     }
 }
@@ -101,11 +110,15 @@ fn of_opened(topic: String, opened: Opened<'_>) -> Explanation {
     // The parts are counted in u32; their number is capped at 10,000.
     for (place, decoded) in (0u32..).zip(&message.readings) {
         let part = RefusedPart::Reading(place);
-        let (sent, becomes) = match decoded {
-            Ok(decoded) => (reading_as_sent(decoded), reading_becomes(decoded, part, &checker, &mut missing)),
-            Err(refused) => ("not readable".to_owned(), Becomes::Refused(refused.clone().at(part))),
+        let (sent, becomes, mend) = match decoded {
+            Ok(decoded) => {
+                let becomes = reading_becomes(decoded, part, &checker, &mut missing);
+                let mend = refusal_of(&becomes).and_then(|refusal| mend(refusal.reason, decoded, address.pilot));
+                (reading_as_sent(decoded), becomes, mend)
+            }
+            Err(refused) => ("not readable".to_owned(), Becomes::Refused(refused.clone().at(part)), None),
         };
-        parts.push(Part { part, sent, becomes });
+        parts.push(Part { part, sent, becomes, mend });
     }
     for (place, decoded) in (0u32..).zip(&message.orders) {
         let part = RefusedPart::Order(place);
@@ -116,7 +129,7 @@ fn of_opened(topic: String, opened: Opened<'_>) -> Explanation {
             }
             Err(refused) => ("not readable".to_owned(), Becomes::Refused(refused.clone().at(part))),
         };
-        parts.push(Part { part, sent, becomes });
+        parts.push(Part { part, sent, becomes, mend: None });
     }
     let is_refused = |part: &Part| matches!(part.becomes, Becomes::Refused(_));
     let is_ignored = |part: &Part| matches!(part.becomes, Becomes::Ignored { .. });
@@ -130,6 +143,14 @@ fn of_opened(topic: String, opened: Opened<'_>) -> Explanation {
         parts,
         refusal: None,
         suggestion: missing.lines(address.pilot, &index.foreign().mappings),
+        mapping: String::new(),
+    }
+}
+
+fn refusal_of(becomes: &Becomes) -> Option<&Refusal> {
+    match becomes {
+        Becomes::Refused(refusal) => Some(refusal),
+        Becomes::Reading { .. } | Becomes::Unregistered { .. } | Becomes::Order(_) | Becomes::Ignored { .. } => None,
     }
 }
 
@@ -148,13 +169,26 @@ fn reading_becomes(decoded: &Decoded<'_>, part: RefusedPart, checker: &Checker<'
             Becomes::Reading { series: format!("{quantity} ({kind}){of_product}"), unit, converted_from, reading }
         }
         Ok(Taken::Unregistered(reading)) => {
-            let unit = decoded.unit.as_deref().or(decoded.unit_hint.as_deref());
-            missing.add((&decoded.asset, &decoded.name), decoded.product.as_deref(), unit, Course::default());
+            missing.add(asset_and_name(decoded), decoded.product.as_deref(), unit_of(decoded), Course::default());
             Becomes::Unregistered { reading, refusal: checker.unknown_series(decoded).at(part) }
         }
         Ok(Taken::Ignored(ignore)) => Becomes::Ignored { asset: ignore.asset.clone(), name: ignore.name.clone() },
-        Err(refused) => Becomes::Refused(refused.at(part)),
+        Err(refused) => {
+            // Registered as counter or gauge it may do without a time.
+            if refused.reason == Reason::NoTime && !checker.is_registered(decoded) {
+                missing.add(asset_and_name(decoded), decoded.product.as_deref(), unit_of(decoded), Course::default());
+            }
+            Becomes::Refused(refused.at(part))
+        }
     }
+}
+
+fn asset_and_name<'d>(decoded: &'d Decoded<'_>) -> (&'d str, &'d str) {
+    (&decoded.asset, &decoded.name)
+}
+
+fn unit_of<'d>(decoded: &'d Decoded<'_>) -> Option<&'d str> {
+    decoded.unit.as_deref().or(decoded.unit_hint.as_deref())
 }
 
 fn reading_as_sent(decoded: &Decoded<'_>) -> String {
@@ -189,6 +223,9 @@ impl fmt::Display for Explanation {
         for part in &self.parts {
             writeln!(f, "\n{}: {}", place(part.part), part.sent)?;
             writeln!(f, "  {}", part.becomes)?;
+            if let Some(mend) = &part.mend {
+                writeln!(f, "  if the gateway is right, in the registry: {mend}")?;
+            }
         }
         if let Some(refusal) = &self.refusal {
             writeln!(f, "\nrefused as a whole, {}: {}", refusal.reason.as_str(), refusal.detail)?;
@@ -197,10 +234,15 @@ impl fmt::Display for Explanation {
             Verdict::Committed => writeln!(f, "\nthe message is committed")?,
             Verdict::Rejected => writeln!(f, "\nthe message is rejected")?,
         }
-        match self.suggestion.as_str() {
-            "" => Ok(()),
-            lines => write!(f, "\nto register the series, add and check these lines:\n\n{lines}"),
+        for (what, lines) in [
+            ("to register the series, add and check these lines", &self.suggestion),
+            ("to read it, put and check these lines in a file of the mappings' directory", &self.mapping),
+        ] {
+            if !lines.is_empty() {
+                write!(f, "\n{what}:\n\n{lines}")?;
+            }
         }
+        Ok(())
     }
 }
 

@@ -14,7 +14,7 @@ pub(crate) mod fixture;
 
 use bumpalo::Bump;
 use model::reason::{Refusal, RefusedPart};
-use model::{GatewayId, OrderEvent, PilotId, Reading, Reason, SeriesId, UnixMillis};
+use model::{GatewayId, OrderEvent, Pilot, PilotId, Reading, Reason, SeriesId, UnixMillis};
 use store::SequenceSeen;
 
 use self::check::Checker;
@@ -180,7 +180,7 @@ fn foreign<'a>(
     passage: Passage,
 ) -> Result<Message<'a>, Undecodable> {
     let (foreign, pilot) = (index.foreign(), pilot.pilot());
-    let Observation { door, client, topic, payload, received_at, retained, .. } = observation;
+    let Observation { door, topic, payload, received_at, retained, .. } = observation;
     decode::check_size(payload)?;
     if topic.starts_with(SPARKPLUG_PREFIX) {
         let (received_at, retained) = (*received_at, *retained);
@@ -191,10 +191,43 @@ fn foreign<'a>(
             Passage::Again => foreign.sparkplug.again(received, arena),
         };
     }
+    let received = received(observation, identity, pilot, arena);
+    foreign.mappings.decode(received, &foreign.dictionaries, arena, passage)
+}
+
+/// A message as mapping rules see it.
+fn received<'a>(
+    observation: &'a Observation,
+    identity: &Identity,
+    pilot: &'a Pilot,
+    arena: &'a Bump,
+) -> mapping::Received<'a> {
+    let Observation { client, topic, payload, received_at, .. } = observation;
     let login = identity.login().map_or("", |login| arena.alloc_str(login));
     let (zone, received_at, pilot) = (&pilot.zone, *received_at, &pilot.id);
-    let received = mapping::Received { pilot, zone, topic, payload, received_at, client, login };
-    foreign.mappings.decode(received, &foreign.dictionaries, arena, passage)
+    mapping::Received { pilot, zone, topic, payload, received_at, client, login }
+}
+
+/// Lines for a mapping file that would take a message which none takes; none if one does, or nothing in it looks like a
+/// measured value.
+pub(crate) fn draft(observation: &Observation, identity: &Identity, index: &Index) -> Option<String> {
+    let topic = &observation.topic;
+    let is_ours = topic.starts_with(OWN_PREFIX) || topic.starts_with(SPARKPLUG_PREFIX);
+    let pilot = match identity {
+        Identity::Login { pilot, .. } => Some(pilot),
+        Identity::Anonymous => index.bound(topic),
+    };
+    // Whose topic it will be is not known yet: any zone serves for reading a message once.
+    let pilot = pilot.and_then(|pilot| index.registry().pilots.get(pilot));
+    let pilot = pilot.or_else(|| index.registry().pilots.values().next())?;
+    let arena = Bump::new();
+    let received = received(observation, identity, pilot, &arena);
+    let foreign = index.foreign();
+    let is_taken = || match foreign.mappings.decode(received, &foreign.dictionaries, &arena, Passage::Again) {
+        Ok(_) => true,
+        Err(undecodable) => undecodable.reason != Reason::NoRule,
+    };
+    if is_ours || is_taken() { None } else { mapping::draft(received) }
 }
 
 /// The pilot of a foreign topic: the one whose `topics` take it, else the login's. Both have to agree.

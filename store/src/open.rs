@@ -154,6 +154,11 @@ impl Store {
         Ok(Arc::new(store))
     }
 
+    /// Whether a store was ever opened in this directory.
+    pub fn exists(dir: &Path) -> bool {
+        [JOURNAL_FILE, STORE_FILE].iter().all(|name| dir.join(name).is_file())
+    }
+
     /// Catalogue, counters and commit numbers from both files. A damaged row is told and passed over: the others count.
     fn load(&self) -> Result<(), StoreError> {
         let journal = journal_reader(&self.dir)?;

@@ -75,6 +75,21 @@ fn values_before_their_metadata_are_taken_by_themselves_also_after_a_restart() {
     assert_eq!((code, out.trim()), (0, "1 messages looked at, 0 taken"), "{err}");
     assert_eq!(values(&server, "Plc", "Energy"), [1.0, 2.0]);
 
+    // A message is explained with the words that the server has heard; without it with those that the store has kept.
+    let one = dir.path().join("one.json");
+    std::fs::write(&one, value(102, 4).1).unwrap();
+    let (topic, file) = (VALUES, one.to_str().unwrap());
+    let explain = ["explain", "--topic", topic, "--data", data.to_str().unwrap(), file];
+    let (code, out, err) = ran(&explain);
+    assert_eq!((code, out.contains("asset `Plc`, name `Energy`, value 4")), (0, true), "{out}{err}");
+    let pilots = dir.path().join("pilots");
+    let (code, out, err) = ran(&[&explain[..], &["--pilots", pilots.to_str().unwrap()]].concat());
+    assert_eq!((code, out.contains("asset `Plc`, name `Energy`, value 4")), (0, true), "{out}{err}");
+    std::fs::write(&one, value(999, 4).1).unwrap();
+    let (code, out, _) = ran(&explain);
+    assert_eq!((code, out.contains("unknown_id")), (1, true), "{out}");
+    assert_eq!(values(&server, "Plc", "Energy"), [1.0, 2.0], "explaining takes nothing");
+
     // Killed before the pass: the next start knows the metadata, and takes what waited.
     let more = String::from_utf8(metadata.to_vec()).unwrap().replace("Energy", "Other").replace("102", "999");
     publish(&server, &[(METADATA, more.into_bytes())]);

@@ -201,6 +201,26 @@ async fn readings_of_several_products_come_in_time_order_and_name_their_product(
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_reading_that_its_registered_series_has_taken_up_is_one_row() {
+    let site = Fixture::new();
+    let store = &site.site.store;
+    let key = |name: &str| SeriesKey { pilot: pilot("p-1"), asset: "press".into(), name: name.into(), product: None };
+    let kept = store.intern(&key("electricity"), &Registration::Unregistered { unit: Some("Wh".into()) });
+    // The registered series has the first one, converted, and refused the second.
+    let mut batch = Batch::default();
+    batch.readings.extend([(kept, reading(0, 100_000.0, None)), (kept, reading(1, -5.0, None))]);
+    store.journal().unwrap().commit(UnixMillis(START), &batch).unwrap();
+    store.settle_now().unwrap();
+    for path in [METER.to_owned(), format!("{METER}&limit=2")] {
+        let answer = site.get(&path).await.ok();
+        let rows = answer.json();
+        assert_eq!((&rows[0]["value"], &rows[0]["unit"], rows[0].get("flags")), (&100.into(), &"kWh".into(), None));
+        assert_eq!((&rows[1]["value"], &rows[1]["flags"][0]), (&(-5).into(), &"unregistered".into()));
+    }
+    assert_eq!(site.get(METER).await.ok().json().as_array().unwrap().len(), 11);
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn readings_are_csv_for_who_asks_for_it() {
     let site = Fixture::new();
     let path = format!("{PIECES}&from=2025-03-01T00:10:00Z&to=2025-03-01T00:20:00Z");

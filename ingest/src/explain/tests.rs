@@ -86,6 +86,64 @@ fn a_message_refused_as_a_whole_is_explained_too() {
 }
 
 #[test]
+fn what_the_registry_refuses_is_shown_with_the_line_that_lets_it_in() {
+    let plant = Plant::new();
+    let message = observed(
+        r#"{"at":"2025-03-01T08:00:00+08:00","readings":[
+            {"asset":"line-a","name":"good","product":"C9","value":3},
+            {"asset":"press-01","name":"electricity","value":2000000,"unit":"MWh"},
+            {"asset":"press-01","name":"electricity","value":1,"unit":"kW"},
+            {"asset":"press-01","name":"power","value":1,"at":"2014-12-01T00:00:00Z"}]}"#,
+    );
+    let explanation = explained(&plant, &message);
+    let mends: Vec<&str> = explanation.parts.iter().map(|part| part.mend.as_deref().unwrap_or("none")).collect();
+    assert_eq!(
+        mends,
+        [
+            r#"[[product]] id = "C9""#,
+            r#"plausible = [0.0, 2000000000.0], in the [[series]] of asset = "press-01", name = "electricity""#,
+            r#"unit = "kW", with a quantity that is measured in it, in the [[series]] of asset = "press-01", name = "electricity""#,
+            "[pilot] earliest = 2014-12-01T00:00:00.000Z",
+        ]
+    );
+    assert_eq!(explanation.outcome, Verdict::Rejected);
+
+    // What is refused only because it is not registered is shown with the lines that register it.
+    let timeless = explained(&plant, &observed(r#"{"readings":[{"asset":"em","name":"kWh","value":1}]}"#));
+    assert!(timeless.suggestion.contains("asset = \"em\"\nname = \"kWh\"\nquantity = \"energy.electricity\""));
+    let delta =
+        explained(&plant, &observed(r#"{"readings":[{"asset":"line-a","name":"good","product":"A12","value":1}]}"#));
+    assert_eq!((delta.outcome, &*delta.suggestion), (Verdict::Rejected, ""));
+}
+
+#[test]
+fn a_message_that_no_rule_takes_is_shown_with_a_draft_of_one() {
+    let plant = Plant::new();
+    let mut message = observed(r#"{"ts":1740787200,"kwh":12.5}"#);
+    message.topic = "plant/meter-3/up".to_owned();
+    insta::assert_snapshot!(explained(&plant, &message), @r#"
+    topic    `plant/meter-3/up`
+
+    refused as a whole, bad_topic: topic `plant/meter-3/up` is neither `pilotline/v1/<pilot>/<gateway>` nor bound to a pilot; bind it in a pilot's file: [pilot] topics = ["plant/meter-3/up"]
+
+    the message is rejected
+
+    to read it, put and check these lines in a file of the mappings' directory:
+
+    [[rule]]
+    name = "draft"  # give it the name of your source
+    topics = ["plant/{asset}/up"]  # {…} takes any text of one level
+    each = [{ entries = "$", skip = ["ts"], skip_non_numeric = true }]
+    asset = "{asset}"  # guessed from the topic
+    metric = "{row.key}"
+    value = "row.value"
+    time = [{ path = "$.ts", format = "unix_s" }]
+    "#);
+    message.topic = "nodered/oven/kwh".to_owned();
+    assert_eq!(explained(&plant, &message).mapping, "");
+}
+
+#[test]
 fn an_explanation_agrees_with_what_happens() {
     let plant = Plant::new();
     for payload in ["{}", "[", r#"{"readings":[7]}"#, r#"{"readings":[{"asset":"line-1","name":"debug","value":1}]}"#] {

@@ -12,6 +12,7 @@ mod builtin;
 mod compile;
 mod csv;
 mod dictionary;
+mod draft;
 mod file;
 mod influx;
 mod intake;
@@ -35,6 +36,7 @@ use model::registry::Mistake;
 use model::{PilotId, Quality, Reason, UnixMillis};
 
 pub use self::dictionary::Dictionaries;
+pub(crate) use self::draft::draft;
 use self::plan::{Compiled, Fixed, Intake, Output, Rule};
 use self::run::{Applied, FindMetric, Scene};
 use self::tape::Tape;
@@ -139,6 +141,12 @@ impl Mappings {
             mistakes.extend(files.iter().flat_map(|file| vectors::run(mappings, file)));
         }
         mistakes
+    }
+
+    /// How many rules and `[[rule.test]]`s the files of a person have.
+    pub fn n_own(&self) -> (usize, usize) {
+        let rules = self.all.own.iter().map(|file| file.rules.len()).sum();
+        (rules, self.all.own.iter().map(|file| file.tests.len()).sum())
     }
 
     /// What a `[[metric]]` proposes for this name: the first of a person's files, else what all built-in profiles that know

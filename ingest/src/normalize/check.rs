@@ -79,6 +79,12 @@ impl<'a> Checker<'a> {
         names.get(name)
     }
 
+    /// Whether the registry declares the series of this reading.
+    pub(crate) fn is_registered(&self, decoded: &Decoded<'_>) -> bool {
+        let slot = self.slot(&decoded.asset, &decoded.name);
+        slot.is_some_and(|slot| self.pilot.resolve(slot, decoded.product.as_deref()).is_some())
+    }
+
     /// Checks a reading of a series that is registered; changes nothing.
     pub(crate) fn registered_reading(&self, decoded: &Decoded<'_>) -> Result<Reading, Refused> {
         match self.reading(decoded)? {

@@ -12,7 +12,7 @@ use axum::http::{HeaderMap, Uri, header};
 use axum::response::Response;
 use model::{Pilot, Quality, Reading, SeriesId, UnixMillis, Value};
 use serde::Serialize;
-use store::{Registration, Store, StoreError};
+use store::{CatalogueEntry, Registration, Store, StoreError};
 
 use super::series::{Asked, Name, unit_of};
 use super::{visible_pilot, wait_settled};
@@ -58,6 +58,8 @@ struct Source {
     unit: Arc<str>,
     product: Option<Arc<str>>,
     registration: Registration,
+    /// For readings kept as sent: the registered series of the request that has taken them up, if one is declared now.
+    taken_up_by: Option<SeriesId>,
     /// Identities of which a losing value is kept.
     conflicts: BTreeSet<(UnixMillis, Option<Arc<str>>)>,
 }
@@ -147,6 +149,13 @@ fn prepare(
     let asked = Asked::find(&site.store, pilot, name).map_err(Failed::Asked)?;
     let names_products = asked.names_products();
     let mut sources = Vec::with_capacity(asked.series.len());
+    let taken_up_by = |entry: &CatalogueEntry| {
+        let (key, registered) = (&entry.key, Registration::Registered);
+        let declared = pilot.resolve(&key.asset, &key.name, key.product.as_deref())?;
+        let product = declared.product.as_ref().or(key.product.as_ref());
+        let takes = |other: &&CatalogueEntry| other.registration == registered && other.key.product.as_ref() == product;
+        asked.series.iter().find(takes).map(|other| other.id).filter(|_| entry.registration != registered)
+    };
     for entry in &asked.series {
         let lost = site.store.conflicts(Some(entry.id))?;
         sources.push(Source {
@@ -154,6 +163,7 @@ fn prepare(
             unit: unit_of(pilot, entry),
             product: entry.key.product.clone().filter(|_| names_products),
             registration: entry.registration.clone(),
+            taken_up_by: taken_up_by(entry),
             conflicts: lost.into_iter().map(|row| (row.lost.at, row.lost.id)).collect(),
         });
     }
@@ -172,7 +182,13 @@ fn each_row(store: &Store, request: Request, mut take: impl FnMut(Row) -> Result
         let until = from.plus(stretch).min(to);
         let mut rows = Vec::new();
         for source in &sources {
-            rows.extend(store.readings(source.id, from, until)?.into_iter().map(|reading| source.row(reading)));
+            let mut readings = store.readings(source.id, from, until)?;
+            if let Some(registered) = source.taken_up_by {
+                // What the registered series has taken up is its own row; what it refused is shown as it came.
+                let taken = store.readings(registered, from, until)?;
+                readings.retain(|reading| taken.binary_search_by(|one| one.cmp_identity(reading)).is_err());
+            }
+            rows.extend(readings.into_iter().map(|reading| source.row(reading)));
         }
         if sources.len() > 1 {
             rows.sort_by(|a, b| (a.at, &a.product, &a.id).cmp(&(b.at, &b.product, &b.id)));
