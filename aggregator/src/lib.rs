@@ -20,6 +20,7 @@ pub mod publish;
 mod query;
 pub mod rollup;
 pub mod standing;
+pub mod statistics;
 pub mod sum;
 pub mod tariff;
 mod verify;
