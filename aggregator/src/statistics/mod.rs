@@ -10,5 +10,86 @@
 //! - sums are compensated; nothing depends on a hash map's order.
 
 pub mod distribution;
+pub mod proportion;
 
 pub use distribution::Confidence;
+
+/// A confidence interval, closed. `upper` may be infinite; `lower` is finite except where the whole interval is not.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Interval {
+    pub lower: f64,
+    pub upper: f64,
+}
+
+impl Interval {
+    /// What is known of a ratio without any event: nothing.
+    pub const UNBOUNDED: Interval = Interval { lower: 0.0, upper: f64::INFINITY };
+
+    /// Whether `value` lies within, limits included.
+    pub fn contains(&self, value: f64) -> bool {
+        self.lower <= value && value <= self.upper
+    }
+}
+
+/// Events counted in something of a size: x defective of n inspected, or y defects in an exposure t.
+///
+/// Effective counts need not be whole.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Counted {
+    pub count: f64,
+    pub size: f64,
+}
+
+impl Counted {
+    /// Events per unit of size; none without a size.
+    pub fn rate(self) -> Option<f64> {
+        self.has_data().then(|| self.count / self.size)
+    }
+
+    pub(crate) fn has_data(self) -> bool {
+        self.size > 0.0
+    }
+}
+
+/// The ratio of two rates, reporting over baseline; infinite over an empty baseline. None where it is undefined: without a
+/// size on either side, or without an event on both.
+pub fn ratio(reporting: Counted, baseline: Counted) -> Option<f64> {
+    let (above, below) = (reporting.rate()?, baseline.rate()?);
+    match (above > 0.0, below > 0.0) {
+        (false, false) => None,
+        (true, false) => Some(f64::INFINITY),
+        (true | false, true) => Some(above / below),
+    }
+}
+
+/// A ratio whose logarithm is nearly normal.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct LogRatio {
+    /// ln of the ratio.
+    pub log: f64,
+    /// The standard error of that.
+    pub se: f64,
+}
+
+impl LogRatio {
+    /// The ratio itself.
+    pub fn ratio(&self) -> f64 {
+        libm::exp(self.log)
+    }
+
+    /// ratio · exp(± z se).
+    pub fn interval(&self, confidence: Confidence) -> Interval {
+        let reach = confidence.z() * self.se;
+        Interval { lower: libm::exp(self.log - reach), upper: libm::exp(self.log + reach) }
+    }
+
+    /// The p-value of "ratio < `limit`": small proves it.
+    pub fn p_below(&self, limit: f64) -> f64 {
+        distribution::normal_cdf(standardised(self.log - libm::log(limit), self.se))
+    }
+}
+
+/// A distance in standard errors: zero is zero even where nothing varies, any other distance is then infinite.
+fn standardised(distance: f64, se: f64) -> f64 {
+    if distance == 0.0 { 0.0 } else { distance / se }
+}

@@ -1,0 +1,6 @@
+//! The method reference held against the code: every value of its vector files, the values in its text, its properties.
+//!
+//! One module a subject. `vectors/README.md` says where each file comes from.
+
+mod proportion;
+mod vector;
