@@ -24,7 +24,7 @@ const STEPS_MAX: u32 = 200;
 /// A Newton step below this leaves an error of its square.
 const STEP_SMALL: f64 = 1e-10;
 /// Logarithms of positive doubles lie within.
-const LOG_MAX: f64 = 745.0;
+pub(super) const LOG_MAX: f64 = 745.0;
 /// Stands for zero in a denominator of Lentz's method.
 const TINY: f64 = 1e-300;
 
@@ -226,7 +226,7 @@ pub fn binomial_cdf(k: f64, n: f64, p: f64) -> f64 {
 }
 
 /// For Newton's method: how far ln of the smaller side of `p` is from the target, increasing, and its slope.
-fn log_tail(tails: Tails, density: f64, p: f64) -> (f64, f64) {
+pub(super) fn log_tail(tails: Tails, density: f64, p: f64) -> (f64, f64) {
     if p <= 0.5 {
         (libm::log(tails.lower / p), density / tails.lower)
     } else {
@@ -235,7 +235,7 @@ fn log_tail(tails: Tails, density: f64, p: f64) -> (f64, f64) {
 }
 
 /// The root of an increasing function given with its slope: Newton steps, bisection where one leaves the bracket.
-fn solve(start: f64, bracket: (f64, f64), function: impl Fn(f64) -> (f64, f64)) -> f64 {
+pub(super) fn solve(start: f64, bracket: (f64, f64), function: impl Fn(f64) -> (f64, f64)) -> f64 {
     let (mut low, mut high) = bracket;
     let mut at = start.clamp(low, high);
     for _ in 0..STEPS_MAX {
@@ -269,7 +269,7 @@ fn student_beta(t: f64, df: f64) -> (Tails, f64) {
 }
 
 /// odds/(1 + odds) and 1/(1 + odds), both exact.
-fn odds_parts(odds: f64) -> (f64, f64) {
+pub(super) fn odds_parts(odds: f64) -> (f64, f64) {
     if odds <= 1.0 {
         (odds / (1.0 + odds), 1.0 / (1.0 + odds))
     } else {
@@ -279,7 +279,7 @@ fn odds_parts(odds: f64) -> (f64, f64) {
 }
 
 /// The tails of beta(a, b) at x = 1 − y, and the density of the logit there.
-fn beta_parts(x: f64, y: f64, a: f64, b: f64) -> (Tails, f64) {
+pub(super) fn beta_parts(x: f64, y: f64, a: f64, b: f64) -> (Tails, f64) {
     assert!(a > 0.0 && b > 0.0, "beta({a}, {b})");
     if x <= 0.0 {
         return (Tails { lower: 0.0, upper: 1.0 }, 0.0);

@@ -9,8 +9,11 @@
 //! - an unbounded limit is `f64::INFINITY`, an undefined result is a named one or `None`: nothing returns NaN;
 //! - sums are compensated; nothing depends on a hash map's order.
 
+pub mod dispersion;
 pub mod distribution;
 pub mod proportion;
+pub mod rate;
+pub mod standardised;
 
 pub use distribution::Confidence;
 
@@ -49,6 +52,36 @@ impl Counted {
     pub(crate) fn has_data(self) -> bool {
         self.size > 0.0
     }
+}
+
+/// What counts are: pieces out of those inspected, or events in an exposure.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Measure {
+    /// x of n: binomial, variance p q / n.
+    Proportion,
+    /// y in t: Poisson, variance λ / t.
+    Rate,
+}
+
+impl Measure {
+    /// The variance of a rate that would be seen in `size`, without over-dispersion.
+    pub fn variance(self, rate: f64, size: f64) -> f64 {
+        match self {
+            Measure::Proportion => rate * (1.0 - rate) / size,
+            Measure::Rate => rate / size,
+        }
+    }
+}
+
+/// Why there is no result.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, thiserror::Error)]
+pub enum Undefined {
+    #[error("no stratum has data in both periods")]
+    NoData,
+    #[error("no event on a side that needs one")]
+    NoEvents,
+    #[error("too few values on one side")]
+    TooFew,
 }
 
 /// The ratio of two rates, reporting over baseline; infinite over an empty baseline. None where it is undefined: without a

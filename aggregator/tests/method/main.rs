@@ -3,4 +3,6 @@
 //! One module a subject. `vectors/README.md` says where each file comes from.
 
 mod proportion;
+mod rate;
+mod standardised;
 mod vector;
