@@ -1,8 +1,7 @@
 //! Production cycle and cycle time: the Hodges–Lehmann ratio on logarithms, by product, weighted by expected hours.
 //!
 //! Per product the estimate is the median of all differences ln r − ln b (METHOD 7.2); products combine with the weights
-//! n_r · median_b (7.4). The median of n·m differences is selected by counting pairs below a trial value on the sorted
-//! logarithms, so that nothing of size n·m exists.
+//! n_r · median_b (7.4).
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -11,12 +10,11 @@ use model::{Finding, Window};
 
 use super::{Outcome, finding};
 use crate::orders::Cohorts;
+use crate::statistics::shift::{median_difference, median_of_sorted};
 use crate::sum::Sum;
 
 /// Fewer orders or pieces than this in a cohort carry no figure (all products together).
 pub const COHORT_MIN: usize = 5;
-/// Up to this many pairs the differences are simply written down: selection by counting is slower below it.
-const PAIRS_WRITTEN_MAX: usize = 1 << 14;
 
 /// The values of one product in one cohort.
 #[derive(Debug, Clone, PartialEq)]
@@ -85,64 +83,6 @@ fn products_apart(baseline: &Samples, reporting: &Samples) -> Option<Finding> {
     super::one_period_only(&missing(reporting, baseline), &missing(baseline, reporting))
 }
 
-fn median_of_sorted(values: &[f64]) -> f64 {
-    let middle = values.len() / 2;
-    match values.len() {
-        0 => 0.0,
-        n if n % 2 == 1 => values[middle],
-        _ => f64::midpoint(values[middle - 1], values[middle]),
-    }
-}
-
-/// The median of all differences `a − b` of two sorted slices, neither empty.
-pub fn median_difference(a: &[f64], b: &[f64]) -> f64 {
-    let n_pairs = a.len() * b.len();
-    let select = |rank: usize| select_difference(a, b, rank);
-    if n_pairs <= PAIRS_WRITTEN_MAX {
-        let mut differences: Vec<f64> = a.iter().flat_map(|x| b.iter().map(move |y| x - y)).collect();
-        differences.sort_unstable_by(f64::total_cmp);
-        return median_of_sorted(&differences);
-    }
-    if n_pairs % 2 == 1 { select(n_pairs / 2) } else { f64::midpoint(select(n_pairs / 2 - 1), select(n_pairs / 2)) }
-}
-
-/// The difference of `rank` (from 0) among all `a − b`: the smallest double that at least `rank + 1` pairs do not exceed.
-///
-/// Doubles are searched by their bits in order, so that the answer is one of the differences, exactly.
-fn select_difference(a: &[f64], b: &[f64], rank: usize) -> f64 {
-    let (mut low, mut high) = (ordered(a[0] - b[b.len() - 1]), ordered(a[a.len() - 1] - b[0]));
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if n_not_above(a, b, from_ordered(middle)) > rank { high = middle } else { low = middle + 1 }
-    }
-    // −0 and 0 are one difference.
-    from_ordered(low) + 0.0
-}
-
-/// How many pairs have `a − b ≤ limit`.
-fn n_not_above(a: &[f64], b: &[f64], limit: f64) -> usize {
-    let (mut n, mut first) = (0, 0);
-    for x in a {
-        while first < b.len() && x - b[first] > limit {
-            first += 1;
-        }
-        n += b.len() - first;
-    }
-    n
-}
-
-/// The bits of a double as an integer that orders like it.
-fn ordered(value: f64) -> i128 {
-    let bits = value.to_bits();
-    if bits >> 63 == 0 { i128::from(bits) } else { -i128::from(bits & !(1 << 63)) }
-}
-
-fn from_ordered(order: i128) -> f64 {
-    // Safe because `order` lies between two values of `ordered`.
-    let bits = u64::try_from(order.unsigned_abs()).expect("an ordered double");
-    f64::from_bits(if order < 0 { bits | 1 << 63 } else { bits })
-}
-
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;
@@ -195,17 +135,6 @@ mod tests {
     }
 
     proptest! {
-        #[test]
-        fn selection_finds_what_sorting_finds(mut a in proptest::collection::vec(-3f64..5.0, 1..30),
-                                              mut b in proptest::collection::vec(-3f64..5.0, 1..30), rank in 0usize..900) {
-            a.sort_by(f64::total_cmp);
-            b.sort_by(f64::total_cmp);
-            let mut all: Vec<f64> = a.iter().flat_map(|x| b.iter().map(move |y| x - y)).collect();
-            all.sort_by(f64::total_cmp);
-            let rank = rank % all.len();
-            prop_assert_eq!(select_difference(&a, &b, rank), all[rank]);
-        }
-
         #[test]
         fn swapping_the_periods_inverts_the_ratio(a in proptest::collection::vec(0.1f64..500.0, 5..40),
                                                   b in proptest::collection::vec(0.1f64..500.0, 5..40)) {

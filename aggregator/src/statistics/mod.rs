@@ -13,6 +13,7 @@ pub mod dispersion;
 pub mod distribution;
 pub mod proportion;
 pub mod rate;
+pub mod shift;
 pub mod standardised;
 
 pub use distribution::Confidence;

@@ -4,5 +4,6 @@
 
 mod proportion;
 mod rate;
+mod shift;
 mod standardised;
 mod vector;

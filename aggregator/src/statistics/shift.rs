@@ -1,0 +1,379 @@
+//! Ratios of two samples of durations: Hodges–Lehmann on logarithms, and geometric means (METHOD 7.2 to 7.4).
+//!
+//! n reporting values r, m baseline values b; D = the n·m differences ln r − ln b. The estimate is the median of D, its
+//! interval two order statistics of D, its test the Mann–Whitney count. Order statistics are selected by counting the pairs
+//! below a trial value on the sorted logarithms, so that nothing of size n·m exists.
+//!
+//! Sources: J. L. Hodges and E. L. Lehmann (1963); H. B. Mann and D. R. Whitney (1947), whose count's distribution is a
+//! Gaussian binomial; B. L. Welch (1947).
+//!
+//! Invariants:
+//! - samples are sorted logarithms, ascending and not empty ([`sorted_logs`] makes them);
+//! - the distribution is exact up to [`EXACT_MAX`] values on either side; above, ties within a sample narrow the variance.
+//!   Ties across the samples are left out of it: they come and go with the trial ratio;
+//! - interval and test agree: the p-value of "ratio < r0" is below α/2 exactly where the upper bound is below r0.
+
+use super::distribution::{normal_cdf, student_cdf};
+use super::{Confidence, Interval, LogRatio, Undefined, standardised};
+use crate::sum::{Sum, sum};
+
+/// Samples up to this size have the exact distribution of the count.
+pub const EXACT_MAX: usize = 50;
+/// Up to this many pairs the differences are simply written down: selection by counting, twice, takes longer below it.
+const PAIRS_WRITTEN_MAX: usize = 1 << 9;
+
+/// The logarithms of positive values, sorted.
+pub fn sorted_logs(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
+    let mut logs: Vec<f64> = values.into_iter().map(libm::log).collect();
+    logs.sort_by(f64::total_cmp);
+    logs
+}
+
+/// The Hodges–Lehmann ratio of sorted logarithms.
+pub fn hodges_lehmann(reporting: &[f64], baseline: &[f64]) -> f64 {
+    libm::exp(median_difference(reporting, baseline))
+}
+
+/// How the count W of pairs with r > b is distributed where nothing differs.
+#[derive(Debug, Clone, PartialEq)]
+pub enum Null {
+    /// P(W ≤ w) for w up to the middle; the rest by symmetry.
+    Exact { lower: Vec<f64>, n_pairs: usize },
+    /// Normal, about half of the pairs.
+    Normal { variance: f64, n_pairs: usize },
+}
+
+impl Null {
+    /// Of two samples of sorted logarithms.
+    pub fn of(reporting: &[f64], baseline: &[f64]) -> Null {
+        let (n, m) = (reporting.len(), baseline.len());
+        let n_pairs = n * m;
+        if n <= EXACT_MAX && m <= EXACT_MAX {
+            return Null::Exact { lower: lower_half(n.min(m), n.max(m)), n_pairs };
+        }
+        let all = (n + m) as f64;
+        let ties = (cubes_of_ties(reporting) + cubes_of_ties(baseline)) / (all * (all - 1.0));
+        Null::Normal { variance: n_pairs as f64 / 12.0 * (all + 1.0 - ties), n_pairs }
+    }
+
+    /// P(W ≤ w); a half pair is not a whole one.
+    pub fn cdf(&self, pairs: Pairs) -> f64 {
+        let w = pairs.above + pairs.tied / 2;
+        match self {
+            Null::Exact { lower, n_pairs } => match lower.get(w) {
+                Some(&p) => p,
+                // Above the middle P(W ≤ w) = 1 − P(W ≤ nm − w − 1).
+                None => 1.0 - n_pairs.checked_sub(w + 1).and_then(|mirrored| lower.get(mirrored)).unwrap_or(&0.0),
+            },
+            // One count up: that makes the p-value the inversion of the interval's rounded-down rank.
+            Null::Normal { variance, n_pairs } => {
+                normal_cdf(standardised((w + 1) as f64 - *n_pairs as f64 / 2.0, variance.sqrt()))
+            }
+        }
+    }
+
+    /// k: the interval reaches from the k-th smallest difference to the k-th largest.
+    pub fn rank(&self, confidence: Confidence) -> usize {
+        match self {
+            Null::Exact { lower, .. } => lower.partition_point(|&p| p < confidence.tail()).max(1),
+            Null::Normal { variance, n_pairs } => {
+                let at = (*n_pairs as f64 / 2.0 - confidence.z() * variance.sqrt()).floor();
+                // The largest rank not above `at`: a search, since a float does not turn into an index by itself.
+                let (mut low, mut high) = (1, (*n_pairs / 2).max(1));
+                while low < high {
+                    let middle = low + (high - low).div_ceil(2);
+                    if middle as f64 <= at { low = middle } else { high = middle - 1 }
+                }
+                low
+            }
+        }
+    }
+}
+
+/// The interval of the Hodges–Lehmann ratio.
+///
+/// With so few values that even the whole range is not sure enough, it is the whole range.
+pub fn hodges_lehmann_interval(reporting: &[f64], baseline: &[f64], confidence: Confidence) -> Interval {
+    interval_under(&Null::of(reporting, baseline), reporting, baseline, confidence)
+}
+
+/// The same with the distribution at hand: it depends on the sizes and on ties only.
+pub fn interval_under(null: &Null, reporting: &[f64], baseline: &[f64], confidence: Confidence) -> Interval {
+    let rank = null.rank(confidence);
+    let last = reporting.len() * baseline.len() - rank;
+    Interval {
+        lower: libm::exp(select_difference(reporting, baseline, rank - 1)),
+        upper: libm::exp(select_difference(reporting, baseline, last)),
+    }
+}
+
+/// The pairs that W counts.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub struct Pairs {
+    /// Pairs with r / r0 above b.
+    pub above: usize,
+    /// Pairs with both equal: each counts half.
+    pub tied: usize,
+}
+
+impl Pairs {
+    /// At the trial ratio `limit`.
+    pub fn of(reporting: &[f64], baseline: &[f64], limit: f64) -> Pairs {
+        let log = libm::log(limit);
+        let not_above = n_not_above(reporting, baseline, log);
+        let above = reporting.len() * baseline.len() - not_above;
+        Pairs { above, tied: not_above - n_below(reporting, baseline, log) }
+    }
+
+    /// W.
+    pub fn w(self) -> f64 {
+        self.above as f64 + self.tied as f64 / 2.0
+    }
+}
+
+/// The p-value of "ratio < `limit`"; small proves it.
+pub fn p_below(reporting: &[f64], baseline: &[f64], limit: f64) -> f64 {
+    Null::of(reporting, baseline).cdf(Pairs::of(reporting, baseline, limit))
+}
+
+/// Whether geometric means keep one variance each, or share one.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum Variance {
+    /// Welch: what is published.
+    Each,
+    /// The classical pooled one, for comparison.
+    Shared,
+}
+
+/// The ratio of two geometric means; t-distributed on logarithms.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct GeometricRatio {
+    pub log: LogRatio,
+    pub df: f64,
+}
+
+impl GeometricRatio {
+    /// Of two samples of logarithms.
+    ///
+    /// # Errors
+    /// `TooFew` below two values on a side: one value has no variance.
+    pub fn of(reporting: &[f64], baseline: &[f64], variance: Variance) -> Result<GeometricRatio, Undefined> {
+        if reporting.len() < 2 || baseline.len() < 2 {
+            return Err(Undefined::TooFew);
+        }
+        let (r, b) = (Moments::of(reporting), Moments::of(baseline));
+        let (squared, df) = match variance {
+            Variance::Each => {
+                let (r, b) = (r.squares / (r.n - 1.0) / r.n, b.squares / (b.n - 1.0) / b.n);
+                let (df_r, df_b) = (reporting.len() as f64 - 1.0, baseline.len() as f64 - 1.0);
+                (r + b, (r + b) * (r + b) / (r * r / df_r + b * b / df_b))
+            }
+            Variance::Shared => {
+                let df = r.n + b.n - 2.0;
+                ((r.squares + b.squares) / df * (1.0 / r.n + 1.0 / b.n), df)
+            }
+        };
+        // Values all alike: no variance, and no degrees of freedom to speak of.
+        let df = if squared > 0.0 { df } else { r.n + b.n - 2.0 };
+        Ok(GeometricRatio { log: LogRatio { log: r.mean - b.mean, se: squared.sqrt() }, df })
+    }
+
+    /// The ratio itself.
+    pub fn ratio(&self) -> f64 {
+        self.log.ratio()
+    }
+
+    /// ratio · exp(± t se).
+    pub fn interval(&self, confidence: Confidence) -> Interval {
+        let reach = confidence.t(self.df) * self.log.se;
+        Interval { lower: libm::exp(self.log.log - reach), upper: libm::exp(self.log.log + reach) }
+    }
+
+    /// The p-value of "ratio < `limit`"; small proves it.
+    pub fn p_below(&self, limit: f64) -> f64 {
+        student_cdf(standardised(self.log.log - libm::log(limit), self.log.se), self.df)
+    }
+}
+
+/// Joins the log ratios of products by their weights (METHOD 7.4): θ = sum w θ_k, se² = sum w² se_k², weights made to add
+/// up to 1. None without a positive weight.
+pub fn weighted(parts: &[(LogRatio, f64)]) -> Option<LogRatio> {
+    let total = sum(parts.iter().map(|(_, weight)| *weight));
+    if total <= 0.0 {
+        return None;
+    }
+    let shares = parts.iter().map(|(part, weight)| (part, weight / total));
+    let log = sum(shares.clone().map(|(part, share)| share * part.log));
+    let squared = sum(shares.map(|(part, share)| share * share * part.se * part.se));
+    Some(LogRatio { log, se: squared.sqrt() })
+}
+
+/// An interval of a ratio as a standard error of its logarithm: (ln U − ln L) / 2z. None for an unbounded one.
+pub fn se_of_interval(interval: Interval, confidence: Confidence) -> Option<f64> {
+    let bounded = interval.lower > 0.0 && interval.upper.is_finite();
+    bounded.then(|| (libm::log(interval.upper) - libm::log(interval.lower)) / (2.0 * confidence.z()))
+}
+
+struct Moments {
+    n: f64,
+    mean: f64,
+    squares: f64,
+}
+
+impl Moments {
+    /// In two passes; `squares` are those of the distances from the mean.
+    fn of(values: &[f64]) -> Moments {
+        let n = values.len() as f64;
+        let mean = sum(values.iter().copied()) / n;
+        Moments { n, mean, squares: sum(values.iter().map(|value| (value - mean) * (value - mean))) }
+    }
+}
+
+/// P(W ≤ w) for w from 0 to the middle of n·m, n ≤ m: the coefficients of the Gaussian binomial, added up.
+///
+/// Each factor (1 − x^(m+i)) / (1 − x^i) is one pass down and one up; all that a coefficient needs lies below it, so that
+/// the half suffices.
+fn lower_half(n: usize, m: usize) -> Vec<f64> {
+    let len = n * m / 2 + 1;
+    let mut counts = vec![0.0; len];
+    counts[0] = 1.0;
+    let mut all = 1.0;
+    for i in 1..=n {
+        for w in (m + i..len).rev() {
+            counts[w] -= counts[w - m - i];
+        }
+        for w in i..len {
+            counts[w] += counts[w - i];
+        }
+        all *= (m + i) as f64 / i as f64;
+    }
+    let mut running = Sum::default();
+    for count in &mut counts {
+        running.add(*count);
+        *count = running.total() / all;
+    }
+    counts
+}
+
+/// sum (τ³ − τ) over groups of equal values.
+fn cubes_of_ties(sorted: &[f64]) -> f64 {
+    sum(sorted.chunk_by(|a, b| a == b).map(|group| {
+        let n = group.len() as f64;
+        n * n * n - n
+    }))
+}
+
+/// The middle value of a sorted slice, or the mean of the two; 0 without any.
+pub(crate) fn median_of_sorted(values: &[f64]) -> f64 {
+    let middle = values.len() / 2;
+    match values.len() {
+        0 => 0.0,
+        n if n % 2 == 1 => values[middle],
+        _ => f64::midpoint(values[middle - 1], values[middle]),
+    }
+}
+
+/// The median of all differences `a − b` of two sorted slices, neither empty.
+pub fn median_difference(a: &[f64], b: &[f64]) -> f64 {
+    let n_pairs = a.len() * b.len();
+    let select = |rank: usize| select_difference(a, b, rank);
+    if n_pairs <= PAIRS_WRITTEN_MAX {
+        let mut differences: Vec<f64> = a.iter().flat_map(|x| b.iter().map(move |y| x - y)).collect();
+        differences.sort_unstable_by(f64::total_cmp);
+        return median_of_sorted(&differences);
+    }
+    if n_pairs % 2 == 1 { select(n_pairs / 2) } else { f64::midpoint(select(n_pairs / 2 - 1), select(n_pairs / 2)) }
+}
+
+/// The difference of `rank` (from 0) among all `a − b`: the smallest double that at least `rank + 1` pairs do not exceed.
+///
+/// Doubles are searched by their bits in order, so that the answer is one of the differences, exactly.
+fn select_difference(a: &[f64], b: &[f64], rank: usize) -> f64 {
+    let (mut low, mut high) = (ordered(a[0] - b[b.len() - 1]), ordered(a[a.len() - 1] - b[0]));
+    while low < high {
+        let middle = low + (high - low) / 2;
+        if n_not_above(a, b, from_ordered(middle)) > rank { high = middle } else { low = middle + 1 }
+    }
+    // −0 and 0 are one difference.
+    from_ordered(low) + 0.0
+}
+
+/// How many pairs have `a − b ≤ limit`.
+fn n_not_above(a: &[f64], b: &[f64], limit: f64) -> usize {
+    n_beyond(a, b, |difference| difference > limit)
+}
+
+/// How many pairs have `a − b < limit`.
+fn n_below(a: &[f64], b: &[f64], limit: f64) -> usize {
+    n_beyond(a, b, |difference| difference >= limit)
+}
+
+/// How many pairs' differences are not `too_large`; walks both slices once.
+fn n_beyond(a: &[f64], b: &[f64], too_large: impl Fn(f64) -> bool) -> usize {
+    let (mut n, mut first) = (0, 0);
+    for x in a {
+        while first < b.len() && too_large(x - b[first]) {
+            first += 1;
+        }
+        n += b.len() - first;
+    }
+    n
+}
+
+/// The bits of a double as an integer that orders like it.
+fn ordered(value: f64) -> i128 {
+    let bits = value.to_bits();
+    if bits >> 63 == 0 { i128::from(bits) } else { -i128::from(bits & !(1 << 63)) }
+}
+
+fn from_ordered(order: i128) -> f64 {
+    // Safe because `order` lies between two values of `ordered`.
+    let bits = u64::try_from(order.unsigned_abs()).expect("an ordered double");
+    f64::from_bits(if order < 0 { bits | 1 << 63 } else { bits })
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+
+    use super::*;
+
+    #[test]
+    fn the_distribution_of_the_count_is_that_of_whole_numbers() {
+        for (n, m) in [(1, 1), (1, 19), (3, 3), (4, 7), (18, 20), (50, 50)] {
+            let (mut counts, mut all) = (vec![0i128; n * m + 1], 1i128);
+            counts[0] = 1;
+            for i in 1..=n {
+                for w in (m + i..=n * m).rev() {
+                    counts[w] -= counts[w - m - i];
+                }
+                for w in i..=n * m {
+                    counts[w] += counts[w - i];
+                }
+                all = all * i128::try_from(m + i).unwrap() / i128::try_from(i).unwrap();
+            }
+            assert_eq!(counts.iter().sum::<i128>(), all);
+            let null = Null::Exact { lower: lower_half(n, m), n_pairs: n * m };
+            let mut below = 0i128;
+            for (w, count) in counts.iter().enumerate() {
+                below += count;
+                let (found, expected) = (null.cdf(Pairs { above: w, tied: 0 }), below as f64 / all as f64);
+                assert!((found - expected).abs() <= 1e-12 * expected, "{n} {m} {w}: {found:e} {expected:e}");
+            }
+        }
+    }
+
+    proptest! {
+        #[test]
+        fn selection_finds_what_sorting_finds(mut a in proptest::collection::vec(-3f64..5.0, 1..30),
+                                              mut b in proptest::collection::vec(-3f64..5.0, 1..30), rank in 0usize..900) {
+            a.sort_by(f64::total_cmp);
+            b.sort_by(f64::total_cmp);
+            let mut all: Vec<f64> = a.iter().flat_map(|x| b.iter().map(move |y| x - y)).collect();
+            all.sort_by(f64::total_cmp);
+            prop_assert_eq!(median_difference(&a, &b), median_of_sorted(&all));
+            let rank = rank % all.len();
+            prop_assert_eq!(select_difference(&a, &b, rank), all[rank]);
+        }
+    }
+}
