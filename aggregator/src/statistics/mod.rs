@@ -11,6 +11,7 @@
 
 pub mod dispersion;
 pub mod distribution;
+pub mod least_squares;
 pub mod proportion;
 pub mod rate;
 pub mod shift;

@@ -1,0 +1,4 @@
+//! The mathematics of an energy baseline against published and computed vectors, and its laws on random data.
+
+mod nist;
+mod vector;
