@@ -9,13 +9,18 @@
 //! - an unbounded limit is `f64::INFINITY`, an undefined result is a named one or `None`: nothing returns NaN;
 //! - sums are compensated; nothing depends on a hash map's order.
 
+pub mod adjusted;
 pub mod dispersion;
 pub mod distribution;
+pub mod guideline14;
 pub mod least_squares;
+pub mod pooled;
 pub mod proportion;
 pub mod rate;
 pub mod shift;
 pub mod standardised;
+pub mod sufficiency;
+pub mod validity;
 
 pub use distribution::Confidence;
 
