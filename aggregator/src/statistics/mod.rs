@@ -10,6 +10,7 @@
 //! - sums are compensated; nothing depends on a hash map's order.
 
 pub mod adjusted;
+pub mod cohort;
 pub mod dispersion;
 pub mod distribution;
 pub mod guideline14;
@@ -20,6 +21,7 @@ pub mod rate;
 pub mod shift;
 pub mod standardised;
 pub mod sufficiency;
+pub mod survival;
 pub mod validity;
 
 pub use distribution::Confidence;

@@ -6,4 +6,5 @@ mod proportion;
 mod rate;
 mod shift;
 mod standardised;
+mod survival;
 mod vector;
