@@ -15,6 +15,7 @@ pub mod dispersion;
 pub mod distribution;
 pub mod guideline14;
 pub mod least_squares;
+pub mod lmdi;
 pub mod pooled;
 pub mod proportion;
 pub mod rate;
@@ -121,7 +122,12 @@ impl LogRatio {
 
     /// ratio · exp(± z se).
     pub fn interval(&self, confidence: Confidence) -> Interval {
-        let reach = confidence.z() * self.se;
+        self.within(confidence.z())
+    }
+
+    /// ratio · exp(± quantile · se).
+    pub fn within(&self, quantile: f64) -> Interval {
+        let reach = quantile * self.se;
         Interval { lower: libm::exp(self.log - reach), upper: libm::exp(self.log + reach) }
     }
 

@@ -2,6 +2,7 @@
 //!
 //! One module a subject. `vectors/README.md` says where each file comes from.
 
+mod lmdi;
 mod proportion;
 mod rate;
 mod shift;
