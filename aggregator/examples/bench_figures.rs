@@ -211,7 +211,8 @@ fn main() {
     let mut n_figures = 0;
     for _ in 0..N_PILOTS {
         let stored = sums.iter().map(|sums| vec![Stored { product: None, sums: Arc::clone(sums) }]).collect();
-        let data = PilotData::new((&pilot, &calendar, &factors), stored, Orders::of(&orders), Cohorts::default(), open);
+        let moving = (Arc::new(Orders::of(&orders)), Cohorts::default(), UnixMillis(1_767_196_800_000));
+        let data = PilotData::new((&pilot, &calendar, &factors), stored, moving, open);
         let figures = figures(&data, &programme, Part::Whole, &|_| true);
         n_figures += figures.values().map(Vec::len).sum::<usize>();
     }

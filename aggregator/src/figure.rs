@@ -8,15 +8,13 @@ use model::programme::Stage;
 use model::{Figure, Finding, Indicator, Period, PeriodKind, Programme, Scope, State, UnixMillis, Validity, Window};
 use seeds::factors::Basis;
 
-use crate::indicator::cycle::{Samples, cycle, samples};
+use crate::indicator::cycle::{Cohort, MOVING, cycle, production_cycle, samples};
 use crate::indicator::data::{Part, PilotData};
 use crate::indicator::output::Pieces;
-use crate::indicator::{Outcome, cost, defects, energy, finding, pollutant, ratio};
-use crate::orders::{Cohorts, n_within};
-use crate::standing::{fractional_year, leading, paths, stages};
+use crate::indicator::{CONFIDENCE, Outcome, cost, defects, energy, finding, pollutant, ratio};
+use crate::orders::n_within;
+use crate::standing::{Index, annual_rate, fractional_year, leading, paths, period_end, stages};
 
-/// Two-sided confidence of every interval.
-pub const CONFIDENCE: f64 = 0.9;
 /// `as_of` of a stored figure: the answer puts its own time there.
 pub const UNASKED: UnixMillis = UnixMillis(0);
 /// Findings that say what is not built yet rather than what is wrong with the data.
@@ -52,6 +50,27 @@ pub fn figures(
             (indicator, without_repeats(figures, data.axis.open()))
         })
         .collect()
+}
+
+/// Whether a figure goes with how long orders have been followed.
+pub fn is_moving(figure: &Figure) -> bool {
+    figure.findings.iter().any(|finding| MOVING.contains(&finding.rule.as_str()))
+}
+
+/// The stored production cycles of a pilot, with those made again that go with how long orders have been followed.
+pub fn moved_figures(data: &PilotData<'_>, programme: &Programme, stored: &[Figure]) -> Vec<Figure> {
+    let scope = Scope::Pilot(data.pilot.id.clone());
+    let indicator = Indicator::ProductionCycle;
+    // One figure may stand for all that are insufficient for the same reason.
+    let periods = match stored {
+        [_] => periods(data.axis.first, data.axis.open()),
+        [..] => stored.iter().filter(|figure| is_moving(figure)).map(|figure| figure.period).collect(),
+    };
+    let plan = Plan::of(programme, data, &scope, &indicator);
+    let moved = periods.iter().zip(production_cycles(data, &periods));
+    let mut figures: BTreeMap<Period, Figure> = stored.iter().map(|figure| (figure.period, figure.clone())).collect();
+    figures.extend(moved.map(|(&period, outcome)| (period, plan.figure(period, outcome))));
+    without_repeats(figures.into_values().collect(), data.axis.open())
 }
 
 /// Figures that are all insufficient for one and the same reason are kept as one, of the year of the open month.
@@ -115,34 +134,34 @@ fn outcomes(
             }
         }
         Indicator::ProductionCycle => match part {
-            Part::Whole => of_cohorts(data, &data.orders.leads, periods, &orders_of(data)),
+            Part::Whole => production_cycles(data, periods),
             Part::Workshop(_) => none(finding("no_orders", "orders belong to the pilot, not to a workshop")),
         },
         Indicator::CycleTime => match part {
-            Part::Whole => of_cohorts(data, &data.cycles, periods, &|samples, base, _| cycle(base, samples, "piece")),
+            Part::Whole => {
+                let baseline = samples(&data.cycles, data.baseline_window());
+                of_windows(data, periods, &|window| cycle(&baseline, &samples(&data.cycles, window), "piece"))
+            }
             Part::Workshop(_) => none(finding("no_series", "cycle times are figured for the pilot as a whole")),
         },
     }
 }
 
-type OfCohort<'a> = dyn Fn(&Samples, &Samples, Window) -> Outcome + 'a;
-
-fn of_cohorts(data: &PilotData<'_>, cohorts: &Cohorts, periods: &[Period], of: &OfCohort<'_>) -> Vec<Outcome> {
-    let baseline = samples(cohorts, data.baseline_window());
+fn of_windows(data: &PilotData<'_>, periods: &[Period], of: &dyn Fn(Window) -> Outcome) -> Vec<Outcome> {
     let each = |&period: &Period| match data.closed_window(period) {
         None => Outcome::insufficient(finding("open_period", "no month of the period is closed yet")),
-        Some(window) => of(&samples(cohorts, window), &baseline, window),
+        Some(window) => of(window),
     };
     periods.iter().map(each).collect()
 }
 
-/// The production cycle of a cohort, with what was left out of it.
-fn orders_of<'a>(data: &'a PilotData<'_>) -> impl Fn(&Samples, &Samples, Window) -> Outcome + 'a {
+/// The production cycle of each period's cohort, with what was left out of it.
+fn production_cycles(data: &PilotData<'_>, periods: &[Period]) -> Vec<Outcome> {
     let orders = &data.orders;
-    move |samples, baseline, window| {
-        let mut outcome = cycle(baseline, samples, "order");
+    let baseline = Cohort::of(orders, data.baseline_window());
+    of_windows(data, periods, &|window| {
+        let mut outcome = production_cycle(&baseline, &Cohort::of(orders, window), data.cut_off);
         let left_out = [
-            ("open_orders", &orders.open, "started and not completed yet"),
             ("cancelled_orders", &orders.cancelled, "cancelled"),
             ("lead_not_positive", &orders.not_positive, "completed at or before their start"),
         ];
@@ -153,7 +172,7 @@ fn orders_of<'a>(data: &'a PilotData<'_>) -> impl Fn(&Samples, &Samples, Window)
             }
         }
         outcome
-    }
+    })
 }
 
 /// What turns the outcomes of one scope and indicator into figures.
@@ -173,7 +192,10 @@ impl<'a> Plan<'a> {
 
     fn figure(&self, period: Period, outcome: Outcome) -> Figure {
         let paths = paths(&self.stages, self.t0, period);
-        assemble(self.scope, self.indicator, period, &self.stages, &paths, outcome)
+        let mut figure = assemble(self.scope, self.indicator, period, &self.stages, &paths, outcome);
+        let ratio = figure.reduction.filter(|_| figure.state != State::Insufficient).map(|reduction| 1.0 - reduction);
+        figure.annual_rate = ratio.and_then(|ratio| annual_rate(ratio, self.t0, period_end(period)));
+        figure
     }
 }
 
@@ -188,7 +210,9 @@ pub fn assemble(
 ) -> Figure {
     let ratio = outcome.ratio();
     let mut figure = empty(scope, indicator, period);
-    figure.stages = stages(programme_stages, ratio, paths, outcome.cap);
+    let interval = outcome.certainty.map(|certainty| certainty.ratio);
+    let index = ratio.map(|ratio| Index { ratio, interval });
+    figure.stages = stages(programme_stages, index, (paths, period_end(period)), outcome.cap);
     if let Some(leading) = leading(programme_stages, period) {
         figure.standing = Some(figure.stages[leading].standing);
         figure.target = Some(figure.stages[leading].target);
@@ -207,20 +231,37 @@ pub fn assemble(
     figure.coverage = outcome.coverage;
     figure.cost_scope = outcome.cost_scope;
     figure.findings = outcome.findings;
+    if let Some(certainty) = outcome.certainty.filter(|_| ratio.is_some()) {
+        let end = |ratio: f64| Some(1.0 - ratio).filter(|end| end.is_finite());
+        figure.ci = Some([end(certainty.ratio.upper), end(certainty.ratio.lower)]);
+        figure.variance = Some(certainty.variance);
+    }
     finish(&mut figure, ratio.is_some());
     figure
 }
 
 fn finish(figure: &mut Figure, sufficient: bool) {
     if sufficient {
-        let text = "intervals are not computed yet; the standing follows the point";
-        figure.findings.push(finding("no_interval", text));
+        figure.findings.extend(interval_finding(figure));
         let flagged = figure.findings.iter().any(|finding| !NOT_FLAGS.contains(&finding.rule.as_str()));
         figure.state = State::Provisional;
         figure.validity = if flagged { Validity::ValidWithFlags } else { Validity::Valid };
     }
     let mut seen = std::collections::BTreeSet::new();
     figure.findings.retain(|finding| seen.insert(finding.clone()));
+}
+
+/// Why an interval is not there, or is no help.
+fn interval_finding(figure: &Figure) -> Option<Finding> {
+    let says_so = figure.findings.iter().any(|finding| finding.rule == "no_interval");
+    match figure.ci {
+        None if says_so => None,
+        None => Some(finding("no_interval", "too little is known for an interval: the standing is at best on track")),
+        Some([None, _] | [_, None]) => {
+            Some(finding("interval_unbounded", "the data set no bound to the interval on one side at least"))
+        }
+        Some([Some(_), Some(_)]) => None,
+    }
 }
 
 /// An insufficient figure without numbers.
@@ -233,7 +274,9 @@ pub fn empty(scope: &Scope, indicator: &Indicator, period: Period) -> Figure {
         adjusted_baseline: None,
         reduction: None,
         ci: None,
-        confidence: CONFIDENCE,
+        confidence: CONFIDENCE.two_sided(),
+        variance: None,
+        annual_rate: None,
         output: None,
         per_unit: None,
         per_unit_baseline: None,

@@ -11,7 +11,7 @@ use model::{Figure, Finding, Indicator, Period, PeriodKind, PilotId, Quantity, R
 use store::{Registration, StoreError};
 
 use crate::derive::{broken, each_reading, stored_sums};
-use crate::figure::{figures, without_data};
+use crate::figure::{figures, is_moving, moved_figures, without_data};
 use crate::follow::lock;
 use crate::group::{belongs, groups, groups_of, roll_up};
 use crate::indicator::data::{Part, PilotData, Stored};
@@ -27,6 +27,8 @@ use crate::{Aggregator, FigureQuery, Reach};
 /// Decoded figures kept in memory, some 400 bytes each: all of a dozen pilots with their groups. Beyond it the cache is
 /// emptied and fills again from the store.
 const CACHED_MAX: usize = 100_000;
+/// Orders kept in memory, some 40 bytes each: those of a dozen pilots with a decade of them. Beyond it all are forgotten.
+const ORDERS_MAX: usize = 1_000_000;
 
 /// Decoded figures by (scope, indicator).
 #[derive(Debug, Default)]
@@ -60,6 +62,8 @@ impl Inputs {
     pub(crate) const SUMS: u8 = 1;
     pub(crate) const ORDERS: u8 = 2;
     pub(crate) const CYCLES: u8 = 4;
+    /// How long orders have been followed: only figures that go with it.
+    pub(crate) const CUT_OFF: u8 = 8;
     pub(crate) const ALL: Inputs = Inputs(7);
 
     pub(crate) fn has(self, bit: u8) -> bool {
@@ -135,12 +139,21 @@ pub(crate) fn stored_sums_of(aggregator: &Aggregator, pilot: &Pilot) -> Result<S
     sums_of(aggregator, pilot, &|id| stored_sums(&aggregator.store, id))
 }
 
+/// As of when a pilot is figured.
+#[derive(Debug, Clone, Copy)]
+pub(crate) struct AsOf {
+    /// The month in which now lies.
+    pub(crate) open: MonthNo,
+    /// The latest instant of anything accepted.
+    pub(crate) cut_off: UnixMillis,
+}
+
 /// The figures of a pilot and its workshops that depend on `inputs`.
 pub(crate) fn figure_pilot(
     aggregator: &Aggregator,
     (pilot, calendar): (&Pilot, &Calendar),
     sums: &Sums,
-    open: MonthNo,
+    AsOf { open, cut_off }: AsOf,
     inputs: Inputs,
 ) -> Result<Vec<ScopeFigures>, StoreError> {
     let pieces_from_orders = pilot.pieces == PiecesFrom::Orders;
@@ -148,11 +161,12 @@ pub(crate) fn figure_pilot(
     if pieces_from_orders && inputs.has(Inputs::ORDERS) {
         inputs.0 |= Inputs::SUMS;
     }
-    let with_orders = inputs.has(Inputs::ORDERS) || pieces_from_orders;
-    let orders = if with_orders { Orders::of(&aggregator.store.orders(&pilot.id)?) } else { Orders::default() };
+    let moves = inputs.has(Inputs::CUT_OFF) && !inputs.has(Inputs::ORDERS);
+    let with_orders = inputs.has(Inputs::ORDERS) || pieces_from_orders || moves;
+    let orders = if with_orders { aggregator.orders_of(&pilot.id)? } else { Arc::default() };
     let cycles = if inputs.has(Inputs::CYCLES) { cycles_of(aggregator, pilot)? } else { Cohorts::default() };
     let stored = sums.by_series.clone();
-    let data = PilotData::new((pilot, calendar, &aggregator.factors), stored, orders, cycles, open);
+    let data = PilotData::new((pilot, calendar, &aggregator.factors), stored, (orders, cycles, cut_off), open);
     let wanted = |indicator: &Indicator| inputs.touch(indicator);
     let parts = std::iter::once(Part::Whole).chain(pilot.workshops.iter().map(|workshop| Part::Workshop(&workshop.id)));
     let mut all = Vec::new();
@@ -164,6 +178,12 @@ pub(crate) fn figure_pilot(
         let figures = figures(&data, &aggregator.programme, part, &wanted);
         let of = |(indicator, figures)| ScopeFigures { scope: scope.clone(), indicator, figures };
         all.extend(figures.into_iter().map(of));
+    }
+    if moves {
+        let (scope, indicator) = (Scope::Pilot(pilot.id.clone()), Indicator::ProductionCycle);
+        let stored = aggregator.stored_figures(&scope, &indicator)?;
+        let figures = moved_figures(&data, &aggregator.programme, &stored);
+        all.push(ScopeFigures { scope, indicator, figures });
     }
     Ok(all)
 }
@@ -191,12 +211,42 @@ fn cycles_of(aggregator: &Aggregator, pilot: &Pilot) -> Result<Cohorts, StoreErr
     Ok(cycles)
 }
 
+/// What stored figures begin with: their format. No blob of the first format, which began with the number of figures,
+/// begins so.
+const FORMAT: [u8; 5] = [0xff, 0xff, 0xff, 0xff, 2];
+
 /// A scope's figures as bytes.
 pub(crate) fn encode(figures: &[Figure]) -> Result<Vec<u8>, StoreError> {
-    postcard::to_stdvec(figures).map_err(|error| broken("figures".to_owned(), &error))
+    postcard::to_extend(figures, FORMAT.to_vec()).map_err(|error| broken("figures".to_owned(), &error))
+}
+
+/// The figures in stored bytes; none of another format, for they are about to be made again.
+fn decode(place: &str, bytes: &[u8]) -> Result<Vec<Figure>, StoreError> {
+    let Some(figures) = bytes.strip_prefix(&FORMAT) else { return Ok(Vec::new()) };
+    postcard::from_bytes(figures).map_err(|error| broken(place.to_owned(), &error))
 }
 
 impl Aggregator {
+    /// A pilot's orders, remembered until one of them changes.
+    pub(crate) fn orders_of(&self, pilot: &PilotId) -> Result<Arc<Orders>, StoreError> {
+        if let Some(orders) = lock(&self.shared.orders).get(pilot) {
+            return Ok(Arc::clone(orders));
+        }
+        let orders = Arc::new(Orders::of(&self.store.orders(pilot)?));
+        let mut known = lock(&self.shared.orders);
+        if known.values().map(|orders| orders.n()).sum::<usize>() + orders.n() > ORDERS_MAX {
+            known.clear();
+        }
+        known.insert(pilot.clone(), Arc::clone(&orders));
+        Ok(orders)
+    }
+
+    /// Whether figures of a pilot go with how long its orders have been followed.
+    pub(crate) fn goes_with_cut_off(&self, pilot: &PilotId) -> Result<bool, StoreError> {
+        let figures = self.stored_figures(&Scope::Pilot(pilot.clone()), &Indicator::ProductionCycle)?;
+        Ok(figures.iter().any(is_moving))
+    }
+
     /// Writes the figures that differ from what is stored, and `mark`, in one transaction; gives whose figures differed.
     pub(crate) fn put_figures(
         &self,
@@ -234,9 +284,7 @@ impl Aggregator {
         }
         let figures: Vec<Figure> = match self.store.figures(&key.0, &key.1)? {
             None => return Ok(Arc::default()),
-            Some(bytes) => {
-                postcard::from_bytes(&bytes).map_err(|error| broken(format!("figure/{}/{}", key.0, key.1), &error))?
-            }
+            Some(bytes) => decode(&format!("figure/{}/{}", key.0, key.1), &bytes)?,
         };
         let figures = Arc::new(figures);
         lock(&self.shared.cache).put(key, Arc::clone(&figures));

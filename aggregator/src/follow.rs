@@ -3,7 +3,8 @@
 //! One round at a time, on whatever thread asks. Marks are deleted only after everything made from them is written, so that a
 //! killed round is simply run again. A series whose blobs do not read keeps its marks and holds up no other.
 //!
-//! A closed month never depends on an open one: data of the open month changes sums and rollups, and no figure.
+//! A closed month never depends on an open one: data of the open month changes sums and rollups, and no figure but those
+//! production cycles whose orders are still followed.
 
 use std::collections::btree_map::Entry;
 use std::collections::{BTreeMap, BTreeSet};
@@ -20,8 +21,9 @@ use store::{CommitNo, Outage, Registration, StoreError, Touched};
 
 use crate::Aggregator;
 use crate::derive::{Derived, Source, broken, encode, outages_of, stored_sums};
-use crate::figured::{Inputs, figure_pilot, stored_sums_of};
+use crate::figured::{AsOf, Inputs, figure_pilot, stored_sums_of};
 use crate::indicator::data::open_month;
+use crate::orders::Orders;
 use crate::tariff::Calendar;
 
 /// Marks taken at once: enough to merge the spans of a settled slice, few enough that a round stays in memory.
@@ -31,7 +33,7 @@ const BLOBS_PER_TX: usize = 48;
 /// How long the follower waits for more before it looks at the calendar (a month may have closed) and the stop flag.
 const WAIT: Duration = Duration::from_millis(200);
 /// Raise when the arithmetic changes: everything is computed again at the next start.
-const METHOD: u32 = 1;
+const METHOD: u32 = 2;
 
 /// What the threads of one process share about the aggregator.
 #[derive(Debug, Default)]
@@ -41,6 +43,7 @@ pub(crate) struct Shared {
     /// Held through a round: there is one at a time.
     round: Mutex<Marks>,
     pub(crate) cache: Mutex<crate::figured::Cache>,
+    pub(crate) orders: Mutex<BTreeMap<PilotId, Arc<Orders>>>,
 }
 
 #[derive(Debug, Default)]
@@ -57,6 +60,8 @@ struct Marks {
     renewed: Option<(Arc<Registry>, UnixMillis, BTreeMap<PilotId, Mark>)>,
     /// The registry whose groups are figured.
     members: Option<Arc<Registry>>,
+    /// The end of each pilot's data when its figures were looked at last.
+    cut_offs: BTreeMap<PilotId, UnixMillis>,
 }
 
 /// Kept in the store per pilot.
@@ -75,6 +80,8 @@ struct Round<'a> {
     /// Of the pilots at hand.
     calendars: BTreeMap<&'a PilotId, Calendar>,
     wanted: BTreeMap<PilotId, Mark>,
+    /// The latest instant of each pilot's data.
+    cut_offs: BTreeMap<PilotId, UnixMillis>,
     /// Marks whose series do not read: they stay.
     failed: BTreeSet<i64>,
 }
@@ -106,7 +113,8 @@ impl Aggregator {
         let through = self.store.settled_through();
         let registry = self.registry.get();
         let wanted = self.renew(&registry, &mut marks, now)?;
-        let mut round = Round { registry: &registry, calendars: BTreeMap::new(), wanted, failed: BTreeSet::new() };
+        let (calendars, cut_offs) = (BTreeMap::new(), BTreeMap::new());
+        let mut round = Round { registry: &registry, calendars, wanted, cut_offs, failed: BTreeSet::new() };
         let mut changed = BTreeSet::new();
         while self.part_of_round(&mut round, &mut marks, &mut changed)? == More::Yes {}
         self.figure_groups(&registry, &changed)?;
@@ -128,14 +136,24 @@ impl Aggregator {
         let mut dirty = Dirty::new();
         let done = self.roll_up(&touched, round, &mut dirty)?;
         for (_, pilot) in &orders {
+            lock(&self.shared.orders).remove(pilot);
             dirty.entry(pilot.clone()).or_default().0 |= Inputs::ORDERS;
         }
+        // Read before anything is figured with it: what comes in meanwhile moves it once more.
+        let cut_offs = self.store.data_cutoffs()?;
+        for (pilot, at) in &cut_offs {
+            if marks.cut_offs.get(pilot) != Some(at) && self.goes_with_cut_off(pilot)? {
+                dirty.entry(pilot.clone()).or_default().0 |= Inputs::CUT_OFF;
+            }
+        }
+        round.cut_offs = cut_offs;
         for (pilot, wanted) in &round.wanted {
             if !marks.pilots.get(pilot).is_some_and(|mark| mark.serves(wanted)) {
                 dirty.insert(pilot.clone(), Inputs::ALL);
             }
         }
         self.figure(&dirty, round, marks, changed)?;
+        marks.cut_offs = std::mem::take(&mut round.cut_offs);
         self.delete_marks(&done, &orders)?;
         Ok(if touched.is_empty() && orders.is_empty() { More::No } else { More::Yes })
     }
@@ -288,7 +306,9 @@ impl Aggregator {
             let whole = marks.pilots.get(id) != Some(&mark);
             let inputs = if whole { Inputs::ALL } else { inputs };
             let calendar = round.calendars.entry(&pilot.id).or_insert_with(|| Calendar::of(pilot));
-            let figures = figure_pilot(self, (pilot, calendar), &sums, mark.open, inputs)?;
+            let cut_off = round.cut_offs.get(id).copied().unwrap_or(UnixMillis(0));
+            let as_of = AsOf { open: mark.open, cut_off };
+            let figures = figure_pilot(self, (pilot, calendar), &sums, as_of, inputs)?;
             let bytes = postcard::to_stdvec(&mark).map_err(|error| broken(mark_key(id), &error))?;
             let key = mark_key(id);
             let differed = self.put_figures(figures, whole.then_some((&key, &bytes)))?;

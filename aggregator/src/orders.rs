@@ -1,8 +1,7 @@
 //! Production orders: lead times by cohort of their start, and pieces by completion.
 //!
 //! Lead time = completed − started (`released` if there is no `started`), calendar time, in hours. Cancelled orders and
-//! leads that are not positive are left out and counted; orders still open are left out and counted too, until censored
-//! estimates exist.
+//! leads that are not positive are left out and counted; orders still open stay in their cohort, censored.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -47,6 +46,14 @@ impl Cohorts {
     }
 }
 
+/// One order that was started and not cancelled.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord)]
+pub struct Run {
+    pub start: UnixMillis,
+    /// None while it is open.
+    pub end: Option<UnixMillis>,
+}
+
 /// Pieces of one completed order.
 #[derive(Debug, Clone, PartialEq)]
 pub struct Pieces {
@@ -60,10 +67,8 @@ pub struct Pieces {
 /// What the orders of a pilot say.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct Orders {
-    /// Lead times in hours, by start.
-    pub leads: Cohorts,
-    /// Starts of the orders that are neither completed nor cancelled.
-    pub open: Vec<UnixMillis>,
+    /// By product, by start.
+    runs: BTreeMap<Arc<str>, Vec<Run>>,
     /// Starts of the cancelled ones.
     pub cancelled: Vec<UnixMillis>,
     /// Starts of those completed at or before their start.
@@ -76,8 +81,8 @@ impl Orders {
     pub fn of(orders: &[Order]) -> Orders {
         let mut read = Orders::default();
         orders.iter().for_each(|order| read.add(order));
-        read.leads.sort();
-        for starts in [&mut read.open, &mut read.cancelled, &mut read.not_positive] {
+        read.runs.values_mut().for_each(|runs| runs.sort_unstable());
+        for starts in [&mut read.cancelled, &mut read.not_positive] {
             starts.sort_unstable();
         }
         read.pieces.sort_by(|a, b| a.at.cmp(&b.at).then_with(|| a.product.cmp(&b.product)));
@@ -86,7 +91,24 @@ impl Orders {
 
     /// Whether no order was ever started.
     pub fn is_empty(&self) -> bool {
-        self.leads.is_empty() && self.open.is_empty() && self.cancelled.is_empty() && self.not_positive.is_empty()
+        self.runs.is_empty() && self.cancelled.is_empty() && self.not_positive.is_empty()
+    }
+
+    /// How many orders there are.
+    pub fn n(&self) -> usize {
+        self.runs.values().map(Vec::len).sum::<usize>()
+            + self.cancelled.len()
+            + self.not_positive.len()
+            + self.pieces.len()
+    }
+
+    /// The cohort of a window, by product and start: orders count by when they started, whatever became of them.
+    pub fn cohort(&self, window: Window) -> impl Iterator<Item = (&Arc<str>, &[Run])> {
+        self.runs.iter().filter_map(move |(product, runs)| {
+            let from = runs.partition_point(|run| run.start < window.start);
+            let to = runs.partition_point(|run| run.start < window.end);
+            (from < to).then(|| (product, &runs[from..to]))
+        })
     }
 
     fn add(&mut self, order: &Order) {
@@ -96,12 +118,8 @@ impl Orders {
         let Some(start) = order.started.or(order.released) else { return };
         match (order.cancelled, order.completed) {
             (Some(_), _) => self.cancelled.push(start),
-            (None, None) => self.open.push(start),
             (None, Some(completed)) if completed <= start => self.not_positive.push(start),
-            (None, Some(completed)) => {
-                let hours = (completed.0 - start.0) as f64 / 3_600_000.0;
-                self.leads.add(&order.product, start, hours);
-            }
+            (None, end) => self.runs.entry(order.product.clone()).or_default().push(Run { start, end }),
         }
     }
 
@@ -139,7 +157,7 @@ mod tests {
     }
 
     #[test]
-    fn leads_are_of_completed_orders_and_the_rest_is_counted() {
+    fn a_cohort_has_what_was_started_in_it_and_the_rest_is_counted() {
         const HOUR: i64 = 3_600_000;
         let orders = Orders::of(&[
             order(Some(HOUR), Some(3 * HOUR), None),
@@ -149,11 +167,15 @@ mod tests {
             order(Some(HOUR), Some(2 * HOUR), Some(2 * HOUR)),
         ]);
         let all = Window { start: UnixMillis(0), end: UnixMillis(HOUR + 1) };
-        let leads: Vec<f64> = orders.leads.within(all).flat_map(|(_, leads)| leads).map(|lead| lead.1).collect();
-        assert_eq!(leads, [5.0, 2.0]);
-        assert_eq!((orders.open.len(), orders.cancelled.len(), orders.not_positive.len()), (1, 1, 1));
+        let runs: Vec<(i64, Option<i64>)> = orders
+            .cohort(all)
+            .flat_map(|(_, runs)| runs)
+            .map(|run| (run.start.0 / HOUR, run.end.map(|end| end.0 / HOUR)))
+            .collect();
+        assert_eq!(runs, [(0, Some(5)), (1, None), (1, Some(3))]);
+        assert_eq!((orders.cancelled.len(), orders.not_positive.len()), (1, 1));
         assert_eq!(orders.pieces.len(), 3);
         assert_eq!(orders.pieces[2].at, UnixMillis(5 * HOUR - 1));
-        assert_eq!(n_within(&orders.open, Window { start: UnixMillis(HOUR), end: UnixMillis(HOUR) }), 0);
+        assert_eq!(n_within(&orders.cancelled, Window { start: UnixMillis(HOUR), end: UnixMillis(HOUR) }), 0);
     }
 }

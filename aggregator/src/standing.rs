@@ -1,6 +1,8 @@
-//! Where a figure stands: the geometric glide path through the stages, and the point rule against it.
+//! Where a figure stands: the geometric glide path through the stages, and the interval against it.
 //!
 //! Invariants:
+//! - the interval decides, not the point: a target is achieved when the whole interval is beyond it, and a figure without an
+//!   interval is at best on track;
 //! - the path passes every milestone and stays at the last target after it;
 //! - exactly one standing matches for every figure, path and target;
 //! - a figure exactly at its target is not achieved.
@@ -8,6 +10,8 @@
 use jiff::civil::Date;
 use model::programme::Stage;
 use model::{Period, StageStanding, Standing};
+
+use crate::statistics::Interval;
 
 /// Differences below this are rounding: they neither achieve a target nor leave the path.
 const ROUNDING: f64 = 1e-12;
@@ -47,32 +51,61 @@ pub fn path(stages: &[Stage], t0: f64, t: f64) -> f64 {
     index
 }
 
-/// The point rule: `ratio` = actual / adjusted baseline against the path and the target of a stage.
-pub fn standing(ratio: f64, path: f64, target: f64, cap: Cap) -> Standing {
-    let free = if ratio < 1.0 - target - ROUNDING {
+/// Actual over adjusted baseline, as sure as it is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Index {
+    pub ratio: f64,
+    pub interval: Option<Interval>,
+}
+
+/// The rule of METHOD 10.2 against the path and the target of a stage; the first that matches.
+pub fn standing(index: Index, path: f64, target: f64, cap: Cap) -> Standing {
+    let Index { ratio, interval } = index;
+    let (lower, upper) = interval.map_or((ratio, ratio), |interval| (interval.lower, interval.upper));
+    let is_wide = |interval: Interval| (interval.upper - interval.lower) / 2.0 > target;
+    let free = if interval.is_some_and(is_wide) {
+        Standing::Insufficient
+    } else if upper <= 1.0 - target && ratio < 1.0 - target - ROUNDING {
         Standing::Achieved
-    } else if ratio < path - ROUNDING {
+    } else if upper < path - ROUNDING {
         Standing::Ahead
     } else if ratio <= path + ROUNDING {
         Standing::OnTrack
+    } else if interval.is_some() && lower <= path + ROUNDING {
+        Standing::AtRisk
     } else {
         Standing::Behind
     };
-    match (cap, free) {
-        (Cap::OnTrack, Standing::Achieved | Standing::Ahead) => Standing::OnTrack,
-        (Cap::None | Cap::OnTrack, free) => free,
+    let is_capped = cap == Cap::OnTrack || interval.is_none();
+    match free {
+        Standing::Achieved | Standing::Ahead if is_capped => Standing::OnTrack,
+        free => free,
     }
 }
 
-/// The standing against every stage. `ratio` is none for an insufficient figure; `paths` are indexes by stage.
-pub fn stages(stages: &[Stage], ratio: Option<f64>, paths: &[f64], cap: Cap) -> Vec<StageStanding> {
+/// The standing against every stage at `t`. `index` is none for an insufficient figure; `paths` are indexes by stage.
+pub fn stages(stages: &[Stage], index: Option<Index>, (paths, t): (&[f64], f64), cap: Cap) -> Vec<StageStanding> {
     let of = |(stage, &path): (&Stage, &f64)| StageStanding {
         by: format!("{:04}-12-31", stage.due.year()),
         target: stage.reduction,
         path: 1.0 - path,
-        standing: ratio.map_or(Standing::Insufficient, |ratio| standing(ratio, path, stage.reduction, cap)),
+        standing: index.map_or(Standing::Insufficient, |index| standing(index, path, stage.reduction, cap)),
+        required_rate: index.and_then(|index| required_rate(index.ratio, 1.0 - stage.reduction, due(stage) - t)),
     };
     stages.iter().zip(paths).map(of).collect()
+}
+
+/// What the index has to fall by a year to come from `ratio` to `target` in so many years.
+fn required_rate(ratio: f64, target: f64, years: f64) -> Option<f64> {
+    if years <= 0.0 {
+        return None;
+    }
+    Some(if ratio <= target { 0.0 } else { 1.0 - libm::pow(target / ratio, 1.0 / years) })
+}
+
+/// What the index fell by a year since `t0`.
+pub fn annual_rate(ratio: f64, t0: f64, t: f64) -> Option<f64> {
+    (t > t0).then(|| 1.0 - libm::pow(ratio, 1.0 / (t - t0)))
 }
 
 /// The path's index at the end of a period for each stage; `t0` is the end of the baseline period.
@@ -88,7 +121,8 @@ pub fn leading(stages: &[Stage], period: Period) -> Option<usize> {
     first.or_else(|| stages.len().checked_sub(1))
 }
 
-fn period_end(period: Period) -> f64 {
+/// The end of a period, in fractional years.
+pub fn period_end(period: Period) -> f64 {
     fractional_year(model::period::MonthNo(period.last_month().0 + 1).first_day())
 }
 
@@ -126,12 +160,41 @@ mod tests {
 
     #[test]
     fn exactly_at_target_is_not_achieved() {
-        assert_eq!(standing(0.8, 0.9, 0.2, Cap::None), Standing::Ahead);
-        assert_eq!(standing(0.8 - 1e-15, 0.9, 0.2, Cap::None), Standing::Ahead);
-        assert_eq!(standing(0.79, 0.9, 0.2, Cap::None), Standing::Achieved);
-        assert_eq!(standing(0.79, 0.9, 0.2, Cap::OnTrack), Standing::OnTrack);
-        assert_eq!(standing(1.0, 1.0, 0.2, Cap::None), Standing::OnTrack);
-        assert_eq!(standing(0.95, 0.9, 0.2, Cap::OnTrack), Standing::Behind);
+        let check = |(lower, ratio, upper): (f64, f64, f64), path: f64, expected: Standing| {
+            let index = Index { ratio, interval: Some(Interval { lower, upper }) };
+            assert_eq!(standing(index, path, 0.2, Cap::None), expected, "{lower} {ratio} {upper} {path}");
+            let capped = standing(index, path, 0.2, Cap::OnTrack);
+            let is_good = matches!(expected, Standing::Achieved | Standing::Ahead);
+            assert_eq!(capped, if is_good { Standing::OnTrack } else { expected });
+        };
+        check((0.8, 0.8, 0.8), 0.9, Standing::Ahead);
+        check((0.7, 0.8, 0.81), 0.9, Standing::Ahead);
+        check((0.7, 0.78, 0.8), 0.9, Standing::Achieved);
+        check((0.7, 0.78, 0.81), 0.9, Standing::Ahead);
+        check((0.8, 0.88, 0.92), 0.9, Standing::OnTrack);
+        check((0.98, 1.0, 1.02), 1.0, Standing::OnTrack);
+        check((0.88, 0.92, 0.95), 0.9, Standing::AtRisk);
+        check((0.91, 0.92, 0.95), 0.9, Standing::Behind);
+        check((0.5, 0.7, 0.91), 0.9, Standing::Insufficient);
+        check((0.0, 0.5, f64::INFINITY), 0.9, Standing::Insufficient);
+    }
+
+    #[test]
+    fn a_point_alone_is_at_best_on_track() {
+        let check = |ratio: f64, expected: Standing| {
+            assert_eq!(standing(Index { ratio, interval: None }, 0.9, 0.2, Cap::None), expected, "{ratio}");
+        };
+        check(0.5, Standing::OnTrack);
+        check(0.9, Standing::OnTrack);
+        check(0.91, Standing::Behind);
+    }
+
+    #[test]
+    fn rates_compound() {
+        assert!((annual_rate(0.8, 2016.0, 2021.0).unwrap() - 0.043647500209963).abs() < 1e-13);
+        assert_eq!(annual_rate(0.8, 2016.0, 2016.0), None);
+        assert!((required_rate(0.8, 0.7, 5.0).unwrap() - 0.02635281938).abs() < 1e-11);
+        assert_eq!((required_rate(0.7, 0.7, 5.0), required_rate(0.8, 0.7, 0.0)), (Some(0.0), None));
     }
 
     #[test]
@@ -147,11 +210,18 @@ mod tests {
     proptest! {
         #[test]
         fn the_path_falls_and_standings_follow_the_ratio(t in 2014f64..2030.0, step in 0.001f64..3.0,
-                                                         ratio in 0.3f64..1.3, less in 0f64..0.3) {
+                                                         ratio in 0.3f64..1.3, less in 0f64..0.3, half in 0f64..0.29) {
             let (now, later) = (path(&two(), 2016.0, t), path(&two(), 2016.0, t + step));
             prop_assert!(later <= now && (0.7..=1.0).contains(&now));
-            // `Standing` is ordered best first: a smaller ratio never stands worse.
-            prop_assert!(standing(ratio - less, now, 0.3, Cap::None) <= standing(ratio, now, 0.3, Cap::None));
+            // `Standing` is ordered best first: a smaller index, as sure, never stands worse.
+            let stands = |ratio: f64, half: f64| {
+                let interval = Some(Interval { lower: ratio - half, upper: ratio + half });
+                standing(Index { ratio, interval }, now, 0.3, Cap::None)
+            };
+            prop_assert!(stands(ratio - less, half) <= stands(ratio, half));
+            // A wider interval proves nothing that a narrower one does not.
+            let proves = |standing: Standing| matches!(standing, Standing::Achieved | Standing::Ahead | Standing::Behind);
+            prop_assert!(!proves(stands(ratio, 2.0 * half)) || proves(stands(ratio, half)));
         }
     }
 }

@@ -10,7 +10,7 @@ use model::{Figure, Indicator, Pilot, Scope, SeriesId, UnixMillis};
 use store::StoreError;
 
 use crate::derive::{Derived, Source, decode, outages_of, stored_sums};
-use crate::figured::{Inputs, ScopeFigures, encode, figure_pilot, registered, sums_of};
+use crate::figured::{AsOf, Inputs, ScopeFigures, encode, figure_pilot, registered, sums_of};
 use crate::follow::{Forget, MEMBERS_KEY, lock, mark_key};
 use crate::group::{belongs, roll_up};
 use crate::rollup::MonthBlob;
@@ -111,7 +111,10 @@ impl Aggregator {
             }
             return Ok(());
         };
-        let of_scopes = figure_pilot(self, (pilot, &calendar), &sums, mark.open, Inputs::ALL)?;
+        lock(&self.shared.orders).remove(&pilot.id);
+        let cut_off = self.store.data_cutoff(&pilot.id)?.unwrap_or(UnixMillis(0));
+        let as_of = AsOf { open: mark.open, cut_off };
+        let of_scopes = figure_pilot(self, (pilot, &calendar), &sums, as_of, Inputs::ALL)?;
         let orders_moved = self.store.touched_orders()?.iter().any(|(_, touched)| *touched == pilot.id);
         for of_scope in of_scopes {
             if !orders_moved {

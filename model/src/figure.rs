@@ -182,6 +182,18 @@ pub struct StageStanding {
     /// The reduction that the glide path asks for at the end of the reporting period.
     pub path: f64,
     pub standing: Standing,
+    /// What the index has to fall by a year from the period's end on to reach the target in time: 0 where the point is
+    /// there already; none after the stage's year, or without a figure.
+    pub required_rate: Option<f64>,
+}
+
+/// How sure the two sides of a figure are, in squares of its unit, so that a group can add up its pilots.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Variance {
+    pub actual: f64,
+    pub adjusted_baseline: f64,
+    /// Degrees of freedom of both together; none where the numbers are large or counted.
+    pub df: Option<f64>,
 }
 
 /// Why a figure is not better than it is: a stable rule id and a sentence.
@@ -200,9 +212,14 @@ pub struct Figure {
     pub actual: Option<f64>,
     pub adjusted_baseline: Option<f64>,
     pub reduction: Option<f64>,
-    /// Interval of the reduction at `confidence`; none until intervals are computed.
+    /// Interval of the reduction at `confidence`; an end is none where it is unbounded, and all of it where too little is
+    /// known for one.
     pub ci: Option<[Option<f64>; 2]>,
     pub confidence: f64,
+    /// What the interval comes from.
+    pub variance: Option<Variance>,
+    /// What the index fell by a year since the end of the baseline period.
+    pub annual_rate: Option<f64>,
     pub output: Option<f64>,
     pub per_unit: Option<f64>,
     pub per_unit_baseline: Option<f64>,

@@ -241,6 +241,28 @@ impl Store {
         })
     }
 
+    /// The data cut-off of every pilot that has one.
+    ///
+    /// # Errors
+    /// On reading.
+    pub fn data_cutoffs(&self) -> Result<BTreeMap<PilotId, UnixMillis>, StoreError> {
+        let failed = reading("the data cut-offs");
+        self.read(|conn| {
+            let mut statement = conn.prepare_cached("SELECT pilot, at FROM cutoff").map_err(&failed)?;
+            let mut rows = statement.query([]).map_err(&failed)?;
+            let mut cutoffs = BTreeMap::new();
+            while let Some(row) = rows.next().map_err(&failed)? {
+                let (pilot, at): (String, i64) = (row.get(0).map_err(&failed)?, row.get(1).map_err(&failed)?);
+                let format = |error: model::id::IdError| StoreError::Format {
+                    place: format!("cutoff/{pilot}"),
+                    text: error.to_string(),
+                };
+                cutoffs.insert(PilotId::parse(&pilot).map_err(format)?, UnixMillis(at));
+            }
+            Ok(cutoffs)
+        })
+    }
+
     /// Pilots whose orders settling changed, with the row to delete once they are figured.
     ///
     /// # Errors

@@ -1,20 +1,31 @@
-//! Production cycle and cycle time: the Hodges–Lehmann ratio on logarithms, by product, weighted by expected hours.
+//! Production cycle and cycle time: how long orders (or pieces) take against the baseline's, by product.
 //!
-//! Per product the estimate is the median of all differences ln r − ln b (METHOD 7.2); products combine with the weights
-//! n_r · median_b (7.4).
+//! Where every order of both cohorts is completed, a product's estimate is the Hodges–Lehmann ratio on logarithms (METHOD
+//! 7.2). Where orders are open at the common horizon, it is the ratio of restricted means (7.5): what is still open is
+//! censored, never dropped, so that the end of a log does not look like an improvement. Products combine on logarithms with
+//! the weights n_r · median_b, the hours that the baseline expects of the period's orders (7.4).
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
+use std::sync::atomic::{AtomicUsize, Ordering};
 
-use model::{Finding, Window};
+use model::{Finding, UnixMillis, Variance, Window};
 
-use super::{Outcome, finding};
-use crate::orders::Cohorts;
-use crate::statistics::shift::{median_difference, median_of_sorted};
-use crate::sum::Sum;
+use super::{CONFIDENCE, Certainty, Outcome, finding, listed};
+use crate::orders::{Cohorts, Orders};
+use crate::standing::Cap;
+use crate::statistics::cohort::{self, Comparison, NoFigure, ORDERS_MIN, compare};
+use crate::statistics::shift::{
+    EXACT_MAX, Null, interval_at, median_difference, median_of_sorted, se_of_interval, weighted,
+};
+use crate::statistics::survival::{Lifetime, Survival, restricted_mean_ratio};
+use crate::statistics::{Interval, LogRatio};
+use crate::sum::{Sum, sum};
 
-/// Fewer orders or pieces than this in a cohort carry no figure (all products together).
-pub const COHORT_MIN: usize = 5;
+/// The rules of findings that go with the data's cut-off: such a figure is made again when the data go on.
+pub const MOVING: [&str; 3] = ["open_orders", "provisional_cohort", "too_recent"];
 
 /// The values of one product in one cohort.
 #[derive(Debug, Clone, PartialEq)]
@@ -45,102 +56,332 @@ impl Sample {
     }
 }
 
-/// The outcome of a reporting cohort against the baseline's; `what` names one value in findings (`order`, `piece`).
+/// The orders of one cohort, product after product.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Cohort {
+    orders: Vec<cohort::Order>,
+    /// Where each product's orders lie.
+    products: BTreeMap<Arc<str>, Range<usize>>,
+    /// Of a cohort of which every order is completed.
+    samples: Option<Samples>,
+}
+
+impl Cohort {
+    /// The orders that were started in a window.
+    pub fn of(orders: &Orders, window: Window) -> Cohort {
+        let mut cohort = Cohort::default();
+        for (product, runs) in orders.cohort(window) {
+            let from = cohort.orders.len();
+            let of = |run: &crate::orders::Run| cohort::Order { start: run.start.0, end: run.end.map(|end| end.0) };
+            cohort.orders.extend(runs.iter().map(of));
+            cohort.products.insert(product.clone(), from..cohort.orders.len());
+        }
+        let hours = |order: &cohort::Order| order.end.map(|end| (end - order.start) as f64 / 3_600_000.0);
+        let leads: Option<Vec<f64>> = cohort.orders.iter().map(hours).collect();
+        cohort.samples = leads.map(|leads| cohort.by_product(&leads));
+        cohort
+    }
+
+    fn by_product(&self, leads: &[f64]) -> Samples {
+        let sample = |range: &Range<usize>| Sample::of(leads[range.clone()].iter().copied());
+        self.products.iter().map(|(product, range)| (product.clone(), sample(range))).collect()
+    }
+
+    /// The samples of a cohort that turned out complete; one without an open order was sorted when it was read.
+    fn samples_of(&self, leads: &[f64]) -> Cow<'_, Samples> {
+        self.samples.as_ref().map_or_else(|| Cow::Owned(self.by_product(leads)), Cow::Borrowed)
+    }
+}
+
+/// The production cycle of a cohort of orders against the baseline's, as known at the data's cut-off.
+pub fn production_cycle(baseline: &Cohort, reporting: &Cohort, cut_off: UnixMillis) -> Outcome {
+    match compare(&reporting.orders, &baseline.orders, cut_off.0, None) {
+        Comparison::NoFigure(NoFigure::FewOrders) => {
+            few(reporting.orders.len(), baseline.orders.len(), "started order")
+        }
+        Comparison::NoFigure(NoFigure::TooRecent) => {
+            let text =
+                "its orders started so shortly before the end of the data that only the quick ones are completed";
+            Outcome::insufficient(finding("too_recent", text))
+        }
+        Comparison::Complete { reporting: leads, baseline: base, .. } => {
+            shift(&baseline.samples_of(&base), &reporting.samples_of(&leads))
+        }
+        Comparison::Censored { horizon, reporting: lives, baseline: base } => {
+            let n_open = lives.iter().filter(|life| matches!(life, Lifetime::Open(_))).count();
+            let n_open_base = base.iter().filter(|life| matches!(life, Lifetime::Open(_))).count();
+            let mut outcome = restricted((reporting, &lives), (baseline, &base), horizon);
+            let text = format!(
+                "{n_open} orders of the period and {n_open_base} of the baseline are open {} h after their start: censored there",
+                shown(horizon)
+            );
+            outcome.findings.push(finding("open_orders", text));
+            outcome
+        }
+        Comparison::Provisional { horizon, reporting: lives, baseline: base } => {
+            let mut outcome = restricted((reporting, &lives), (baseline, &base), horizon);
+            outcome.cap = Cap::OnTrack;
+            let text = format!(
+                "the last orders have not been followed as long as nine tenths of the baseline's took: compared over the first {} h",
+                shown(horizon)
+            );
+            outcome.findings.push(finding("provisional_cohort", text));
+            outcome
+        }
+    }
+}
+
+/// Whole hours; minutes matter only below ten.
+fn shown(hours: f64) -> String {
+    if hours < 10.0 { format!("{hours:.1}") } else { format!("{hours:.0}") }
+}
+
+/// The outcome of a reporting cohort of completed values against the baseline's; `what` names one value (`piece`).
 pub fn cycle(baseline: &Samples, reporting: &Samples, what: &str) -> Outcome {
     let n_of = |samples: &Samples| samples.values().map(Sample::n).sum::<usize>();
     let (n_baseline, n_reporting) = (n_of(baseline), n_of(reporting));
-    if n_baseline < COHORT_MIN || n_reporting < COHORT_MIN {
-        let text = format!(
-            "{n_reporting} completed {what}s in the period and {n_baseline} in the baseline; at least {COHORT_MIN} of each are needed"
-        );
-        return Outcome::insufficient(finding("few_orders", text));
+    if n_baseline < ORDERS_MIN || n_reporting < ORDERS_MIN {
+        return few(n_reporting, n_baseline, what);
     }
-    let (mut adjusted, mut weighted_log, mut n_covered) = (Sum::default(), Sum::default(), 0);
-    for (product, sample) in reporting {
-        let Some(base) = baseline.get(product) else { continue };
-        let expected = sample.n() as f64 * base.median;
-        adjusted.add(expected);
-        weighted_log.add(expected * median_difference(&sample.logs, &base.logs));
-        n_covered += sample.n();
+    shift(baseline, reporting)
+}
+
+fn few(n_reporting: usize, n_baseline: usize, what: &str) -> Outcome {
+    let text = format!(
+        "{n_reporting} {what}s in the period and {n_baseline} in the baseline; at least {ORDERS_MIN} of each are needed"
+    );
+    Outcome::insufficient(finding("few_orders", text))
+}
+
+/// One product of both cohorts.
+struct Part {
+    ratio: LogRatio,
+    /// Of a product alone.
+    interval: Interval,
+    n: usize,
+    /// The hours that the baseline expects of the period's orders.
+    expected: f64,
+}
+
+/// By Hodges–Lehmann.
+fn shift(baseline: &Samples, reporting: &Samples) -> Outcome {
+    let both = || reporting.iter().filter_map(|(product, sample)| Some((sample, baseline.get(product)?)));
+    let spread = pooled_variance(both().flat_map(|(sample, base)| [sample, base]));
+    let part = |(sample, base): (&Sample, &Sample)| {
+        let log = median_difference(&sample.logs, &base.logs);
+        let interval = hodges_lehmann_interval(sample, base);
+        let enough = sample.n() >= ORDERS_MIN && base.n() >= ORDERS_MIN;
+        let of_few = || spread.map(|spread| (spread * (1.0 / sample.n() as f64 + 1.0 / base.n() as f64)).sqrt());
+        let se = if enough { se_of_interval(interval, CONFIDENCE) } else { of_few() };
+        let ratio = LogRatio { log, se: se.unwrap_or(f64::INFINITY) };
+        Part { ratio, interval, n: sample.n(), expected: sample.n() as f64 * base.median }
+    };
+    let n = |samples: &Samples| samples.values().map(Sample::n).sum();
+    combine(&both().map(part).collect::<Vec<Part>>(), n(reporting), apart(baseline.keys(), reporting.keys()))
+}
+
+/// By restricted means to one horizon.
+fn restricted(
+    (reporting, lives): (&Cohort, &[Lifetime]),
+    (baseline, base_lives): (&Cohort, &[Lifetime]),
+    horizon: f64,
+) -> Outcome {
+    let (mut parts, mut thin) = (Vec::new(), Vec::new());
+    for (product, range) in &reporting.products {
+        let Some(base_range) = baseline.products.get(product) else { continue };
+        let (r, b) = (Survival::of(&lives[range.clone()]), Survival::of(&base_lives[base_range.clone()]));
+        let enough = range.len() >= ORDERS_MIN && base_range.len() >= ORDERS_MIN;
+        let Some(ratio) = restricted_mean_ratio(&r, &b, horizon).filter(|_| enough) else {
+            thin.push(product.clone());
+            continue;
+        };
+        // A median that is not reached yet is at least the mean so far.
+        let median = Some(b.median()).filter(|median| median.is_finite());
+        let median = median.or_else(|| b.restricted_mean(horizon).map(|mean| mean.hours)).unwrap_or(horizon);
+        let interval = ratio.interval(CONFIDENCE);
+        parts.push(Part { ratio, interval, n: range.len(), expected: range.len() as f64 * median });
     }
-    let coverage = n_covered as f64 / n_reporting as f64;
-    let adjusted = adjusted.total();
-    let mut outcome = Outcome { coverage: Some(coverage), ..Outcome::default() };
-    outcome.findings.extend(products_apart(baseline, reporting));
-    if adjusted > 0.0 {
-        let ratio = libm::exp(weighted_log.total() / adjusted);
-        outcome.actual = Some(ratio * adjusted);
-        outcome.adjusted = Some(adjusted);
-        outcome.output = Some(n_covered as f64);
+    let mut findings = apart(baseline.products.keys(), reporting.products.keys());
+    if !thin.is_empty() {
+        let text = format!("too few orders up to the horizon: {} left out on both sides", listed(&thin));
+        findings.push(finding("few_orders_of_product", text));
+    }
+    combine(&parts, lives.len(), findings)
+}
+
+/// Products combined; `n_all` are the orders of the period.
+fn combine(parts: &[Part], n_all: usize, findings: Vec<Finding>) -> Outcome {
+    let n_covered: usize = parts.iter().map(|part| part.n).sum();
+    let mut outcome = Outcome { coverage: Some(n_covered as f64 / n_all as f64), findings, ..Outcome::default() };
+    let adjusted = sum(parts.iter().map(|part| part.expected));
+    let ratios: Vec<(LogRatio, f64)> = parts.iter().map(|part| (part.ratio, part.expected)).collect();
+    let Some(together) = weighted(&ratios) else { return outcome };
+    let actual = together.ratio() * adjusted;
+    outcome.actual = Some(actual);
+    outcome.adjusted = Some(adjusted);
+    outcome.output = Some(n_covered as f64);
+    let ratio = match parts {
+        [only] => only.interval,
+        _ => together.interval(CONFIDENCE),
+    };
+    if together.se.is_finite() && ratio.upper.is_finite() {
+        let variance =
+            Variance { actual: (actual * together.se) * (actual * together.se), adjusted_baseline: 0.0, df: None };
+        outcome.certainty = Some(Certainty { ratio, variance });
     }
     outcome
 }
 
-fn products_apart(baseline: &Samples, reporting: &Samples) -> Option<Finding> {
-    let missing = |a: &Samples, b: &Samples| -> Vec<Arc<str>> {
-        a.keys().filter(|product| !b.contains_key(*product)).cloned().collect()
+/// The products that only one of the periods has.
+fn apart<'p>(
+    baseline: impl Iterator<Item = &'p Arc<str>> + Clone,
+    reporting: impl Iterator<Item = &'p Arc<str>> + Clone,
+) -> Vec<Finding> {
+    let only_in_baseline: Vec<Arc<str>> =
+        baseline.clone().filter(|p| !reporting.clone().any(|q| q == *p)).cloned().collect();
+    let only_in_period: Vec<Arc<str>> = reporting.filter(|p| !baseline.clone().any(|q| q == *p)).cloned().collect();
+    super::one_period_only(&only_in_period, &only_in_baseline).into_iter().collect()
+}
+
+/// The variance of logarithms within products; none of single values.
+fn pooled_variance<'s>(samples: impl Iterator<Item = &'s Sample>) -> Option<f64> {
+    let (mut squares, mut df) = (Sum::default(), 0);
+    for sample in samples {
+        let mean = sum(sample.logs.iter().copied()) / sample.n() as f64;
+        sample.logs.iter().for_each(|log| squares.add((log - mean) * (log - mean)));
+        df += sample.n() - 1;
+    }
+    (df > 0).then(|| squares.total() / df as f64)
+}
+
+/// The exact distribution depends on the two sizes alone, and takes long: its rank is remembered.
+fn hodges_lehmann_interval(sample: &Sample, base: &Sample) -> Interval {
+    const SIZES: usize = (EXACT_MAX + 1) * (EXACT_MAX + 1);
+    static RANKS: [AtomicUsize; SIZES] = [const { AtomicUsize::new(0) }; SIZES];
+    let (n, m) = (sample.n(), base.n());
+    let rank = || Null::of(&sample.logs, &base.logs).rank(CONFIDENCE);
+    let known = RANKS.get(n * (EXACT_MAX + 1) + m).filter(|_| n <= EXACT_MAX && m <= EXACT_MAX);
+    let rank = match known {
+        None => rank(),
+        Some(known) => match known.load(Ordering::Relaxed) {
+            0 => {
+                let rank = rank();
+                known.store(rank, Ordering::Relaxed);
+                rank
+            }
+            rank => rank,
+        },
     };
-    super::one_period_only(&missing(reporting, baseline), &missing(baseline, reporting))
+    interval_at(rank, &sample.logs, &base.logs)
 }
 
 #[cfg(test)]
 mod tests {
-    use proptest::prelude::*;
-
     use super::*;
 
-    // The method's vector, in hours.
-    const BASELINE: [f64; 20] = [
-        41.2, 38.5, 55.0, 47.3, 62.8, 39.9, 44.1, 51.6, 70.2, 43.7, 36.4, 58.9, 49.5, 45.8, 66.1, 40.3, 53.2, 48.7,
-        120.5, 42.6,
-    ];
-    const REPORTING: [f64; 18] =
-        [33.1, 29.8, 44.6, 37.9, 51.2, 30.7, 35.5, 41.3, 56.4, 34.0, 28.9, 47.7, 39.2, 36.6, 30.2, 43.0, 38.1, 95.4];
-
-    fn samples(products: &[(&str, &[f64])]) -> Samples {
-        products.iter().map(|&(product, values)| (product.into(), Sample::of(values.iter().copied()))).collect()
+    fn of(values: &[f64]) -> Samples {
+        [(Arc::from("A"), Sample::of(values.iter().copied()))].into()
     }
 
-    fn ratio(outcome: &Outcome) -> f64 {
-        outcome.actual.unwrap() / outcome.adjusted.unwrap()
-    }
-
-    #[test]
-    fn the_hodges_lehmann_ratio_is_that_of_the_vector() {
-        let outcome = cycle(&samples(&[("A", &BASELINE)]), &samples(&[("A", &REPORTING)]), "order");
-        assert!((ratio(&outcome) / 0.783377536574625 - 1.0).abs() < 1e-9);
-        assert_eq!(outcome.adjusted, Some(18.0 * 48.0));
-        assert_eq!(outcome.output, Some(18.0));
+    fn vector() -> (Vec<f64>, Vec<f64>) {
+        let baseline = [
+            41.2, 38.5, 55.0, 47.3, 62.8, 39.9, 44.1, 51.6, 70.2, 43.7, 36.4, 58.9, 49.5, 45.8, 66.1, 40.3, 53.2, 48.7,
+            120.5, 42.6,
+        ];
+        let reporting = [
+            33.1, 29.8, 44.6, 37.9, 51.2, 30.7, 35.5, 41.3, 56.4, 34.0, 28.9, 47.7, 39.2, 36.6, 30.2, 43.0, 38.1, 95.4,
+        ];
+        (baseline.to_vec(), reporting.to_vec())
     }
 
     #[test]
-    fn the_same_orders_give_a_ratio_of_one() {
-        let both = samples(&[("A", &BASELINE), ("B", &REPORTING)]);
-        assert_eq!(ratio(&cycle(&both, &both, "order")), 1.0);
+    fn the_methods_vector_comes_out_with_its_interval() {
+        let (baseline, reporting) = vector();
+        let outcome = cycle(&of(&baseline), &of(&reporting), "order");
+        assert!((outcome.ratio().unwrap() - 0.783377536574625).abs() < 1e-14);
+        let interval = outcome.certainty.unwrap().ratio;
+        assert!(
+            (interval.lower - 0.699530516431925).abs() < 1e-14 && (interval.upper - 0.889671361502347).abs() < 1e-14
+        );
+        assert!((outcome.adjusted.unwrap() - 18.0 * 48.0).abs() < 1e-9);
+        assert_eq!(outcome.coverage, Some(1.0));
+        let doubled = outcome.actual.unwrap() / outcome.adjusted.unwrap();
+        assert!((doubled - 0.783377536574625).abs() < 1e-14);
     }
 
     #[test]
-    fn a_product_of_one_period_is_left_out_and_lowers_coverage() {
-        let outcome = cycle(&samples(&[("A", &BASELINE)]), &samples(&[("A", &BASELINE), ("B", &REPORTING)]), "order");
-        assert_eq!(ratio(&outcome), 1.0);
-        assert_eq!(outcome.coverage, Some(20.0 / 38.0));
-        assert_eq!(outcome.findings[0].rule, "product_in_one_period");
+    fn few_values_carry_no_figure() {
+        let (baseline, reporting) = vector();
+        let few = cycle(&of(&baseline), &of(&reporting[..4]), "order");
+        assert_eq!((few.ratio(), few.findings[0].rule.as_str()), (None, "few_orders"));
     }
 
     #[test]
-    fn four_orders_carry_no_figure() {
-        let outcome =
-            cycle(&samples(&[("A", &BASELINE)]), &samples(&[("A", &REPORTING[..2]), ("B", &REPORTING[..2])]), "order");
-        assert_eq!((outcome.actual, outcome.findings[0].rule.as_str()), (None, "few_orders"));
+    fn products_combine_by_the_hours_the_baseline_expects() {
+        let two = |a: &[f64], b: &[f64]| -> Samples {
+            [("A", a), ("B", b)].map(|(p, v)| (Arc::from(p), Sample::of(v.iter().copied()))).into()
+        };
+        let baseline = two(&[10.0; 6], &[100.0; 6]);
+        let outcome = cycle(&baseline, &two(&[5.0; 6], &[100.0; 6]), "order");
+        let expected = libm::exp(60.0 * libm::log(0.5) / 660.0);
+        assert!((outcome.ratio().unwrap() - expected).abs() < 1e-14);
+        // The mix alone moves nothing.
+        let shifted = cycle(&baseline, &two(&[10.0; 1], &[100.0; 9]), "order");
+        assert!((shifted.ratio().unwrap() - 1.0).abs() < 1e-15);
     }
 
-    proptest! {
-        #[test]
-        fn swapping_the_periods_inverts_the_ratio(a in proptest::collection::vec(0.1f64..500.0, 5..40),
-                                                  b in proptest::collection::vec(0.1f64..500.0, 5..40)) {
-            let (a, b) = (samples(&[("A", &a)]), samples(&[("A", &b)]));
-            let (there, back) = (ratio(&cycle(&a, &b, "order")), ratio(&cycle(&b, &a, "order")));
-            prop_assert!((there * back - 1.0).abs() < 1e-9);
+    const HOUR: i64 = 3_600_000;
+
+    /// Orders of one product, `(start, lead)` in hours, as the log shows them at its end.
+    fn log(orders: impl Iterator<Item = (i64, i64)>, cut_off: i64) -> Cohort {
+        let mut cohort = Cohort::default();
+        cohort.orders.extend(orders.map(|(start, lead)| cohort::Order {
+            start: start * HOUR,
+            end: Some((start + lead) * HOUR).filter(|end| *end <= cut_off * HOUR),
+        }));
+        cohort.products.insert("A".into(), 0..cohort.orders.len());
+        cohort
+    }
+
+    /// Leads of one unchanging process: 20 to 219 hours, in no order.
+    fn lead(n: i64) -> i64 {
+        20 + n * 7_919 % 200
+    }
+
+    #[test]
+    fn the_end_of_a_log_of_an_unchanged_process_shows_no_improvement() {
+        let baseline = log((0..300).map(|n| (n * 2, lead(n))), 100_000);
+        let mut seen = std::collections::BTreeSet::new();
+        for months_left in 0..40 {
+            let cut_off = 2_000 + months_left * 20;
+            let started = (0..200).map(|n| (1_400 + n * 3, lead(n + 77))).filter(|(start, _)| *start <= cut_off);
+            let outcome = production_cycle(&baseline, &log(started, cut_off), UnixMillis(cut_off * HOUR));
+            let rule = outcome.findings.first().map_or("complete", |finding| finding.rule.as_str()).to_owned();
+            if let Some(certainty) = outcome.certainty {
+                assert!(certainty.ratio.contains(1.0), "{cut_off}: {rule} {:?}", certainty.ratio);
+            } else {
+                assert_eq!(rule, "too_recent", "{cut_off}");
+            }
+            seen.insert(rule);
         }
+        assert!(seen.contains("complete") && seen.contains("provisional_cohort"), "{seen:?}");
+    }
+
+    #[test]
+    fn a_month_that_only_just_began_has_no_figure_and_open_orders_are_censored() {
+        let baseline = log((0..300).map(|n| (n * 2, lead(n))), 100_000);
+        let young = log((0..50).map(|n| (1_000 + n, lead(n))), 1_060);
+        let outcome = production_cycle(&baseline, &young, UnixMillis(1_060 * HOUR));
+        assert_eq!((outcome.ratio(), outcome.findings[0].rule.as_str()), (None, "too_recent"));
+        // One order that never ends stays in: what is open at the horizon has taken the horizon at least.
+        let mut stuck = log((0..50).map(|n| (1_000 + n, lead(n))), 5_000);
+        stuck.orders[7].end = None;
+        stuck.samples = None;
+        let outcome = production_cycle(&baseline, &stuck, UnixMillis(5_000 * HOUR));
+        let rules: Vec<&str> = outcome.findings.iter().map(|finding| finding.rule.as_str()).collect();
+        assert_eq!(rules, ["open_orders"]);
+        let whole = log((0..50).map(|n| (1_000 + n, lead(n))), 5_000);
+        let without = production_cycle(&baseline, &whole, UnixMillis(5_000 * HOUR));
+        assert!(outcome.ratio().unwrap() > without.ratio().unwrap());
     }
 }

@@ -86,9 +86,11 @@ pub struct PilotData<'a> {
     pub factors: &'a Factors,
     pub axis: Axis,
     pub declared: Vec<Declared<'a>>,
-    pub orders: Orders,
+    pub orders: Arc<Orders>,
     /// Cycle times in hours, by the last millisecond before their stamp.
     pub cycles: Cohorts,
+    /// The latest instant of anything accepted: how long orders have been followed.
+    pub cut_off: UnixMillis,
     /// Milliseconds of each month outside stops.
     open_ms: Vec<i64>,
     baseline: Vec<usize>,
@@ -99,15 +101,15 @@ impl<'a> PilotData<'a> {
     pub fn new(
         (pilot, calendar, factors): (&'a Pilot, &'a Calendar, &'a Factors),
         stored: Vec<Vec<Stored>>,
-        orders: Orders,
-        cycles: Cohorts,
+        (orders, cycles, cut_off): (Arc<Orders>, Cohorts, UnixMillis),
         open: MonthNo,
     ) -> PilotData<'a> {
         let axis = axis_of(pilot, &stored, open);
         let stops = stops_of(pilot);
         let open_ms = (0..axis.n).map(|index| expected_ms(calendar, &stops, axis.month(index), None)).collect();
         let (declared, baseline) = (Vec::new(), Vec::new());
-        let mut data = PilotData { pilot, calendar, factors, axis, declared, orders, cycles, open_ms, baseline };
+        let mut data =
+            PilotData { pilot, calendar, factors, axis, declared, orders, cycles, cut_off, open_ms, baseline };
         data.baseline = data.months_of_baseline();
         for (series, stored) in pilot.series.iter().zip(stored) {
             let mut declared =

@@ -2,22 +2,22 @@
 //!
 //! Y = Σ_k x_r,k; A = Σ_k n_r,k · x_b,k / n_b,k over products inspected in both periods (METHOD 6.1); inspected = good +
 //! defective. The share of the reporting output that has a baseline is the coverage.
+//!
+//! The interval is that of the standardised ratio with the baseline's own uncertainty in it, of one product the score
+//! interval. Months are the lots of METHOD 6.4: where they differ by more than chance, the interval widens.
 
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use model::Period;
+use model::{Period, Variance};
 
 use super::data::PilotData;
 use super::output::{Inspection, Pieces, over};
-use super::{Outcome, finding, one_period_only};
-use crate::sum::Sum;
-
-/// Defective and inspected pieces of one product over some months.
-struct Inspected {
-    defective: f64,
-    inspected: f64,
-}
+use super::{CONFIDENCE, Certainty, Outcome, finding, one_period_only};
+use crate::statistics::dispersion::dispersion;
+use crate::statistics::standardised::{Mix, Standardised, Stratum};
+use crate::statistics::{Counted, Measure};
+use crate::sum::sum;
 
 /// The outcome of a period against the whole baseline period.
 pub fn outcome(data: &PilotData<'_>, pieces: &Pieces, period: Period) -> Outcome {
@@ -29,46 +29,50 @@ pub fn outcome(data: &PilotData<'_>, pieces: &Pieces, period: Period) -> Outcome
     if data.n_months_of(period) == 0 {
         return Outcome::insufficient(finding("open_period", "no month of the period is closed yet"));
     }
-    let (mut actual, mut adjusted) = (Sum::default(), Sum::default());
-    let (mut covered, mut all) = (Sum::default(), Sum::default());
+    let (mut strata, mut lots) = (Vec::new(), Vec::new());
     let (mut only_r, mut only_b) = (Vec::new(), Vec::new());
     for product in products(pieces) {
-        let (r, b) = (inspected(pieces, &product, &reporting), inspected(pieces, &product, baseline));
-        all.add(r.inspected);
-        match (r.inspected > 0.0, b.inspected > 0.0) {
-            (true, true) => {
-                actual.add(r.defective);
-                // The quotient of the pieces first: the same pieces give the baseline's defects to the bit.
-                adjusted.add(b.defective * (r.inspected / b.inspected));
-                covered.add(r.inspected);
-            }
+        let (r, b) = (lots_of(pieces, &product, &reporting), lots_of(pieces, &product, baseline));
+        let stratum = Stratum { reporting: total(&r), baseline: total(&b) };
+        strata.push(stratum);
+        match (stratum.reporting.size > 0.0, stratum.baseline.size > 0.0) {
+            (true, true) => lots.extend([r, b]),
             (true, false) => only_r.push(product),
             (false, true) => only_b.push(product),
             (false, false) => {}
         }
     }
-    let mut outcome = finish(actual.total(), adjusted.total(), covered.total(), all.total());
+    let mut outcome = of_strata(&strata, &lots);
     outcome.findings.extend(one_period_only(&only_r, &only_b));
     lower_by_time(data, pieces, &reporting, &mut outcome);
     outcome
 }
 
-fn finish(actual: f64, adjusted: f64, covered: f64, all: f64) -> Outcome {
-    if all <= 0.0 {
+fn of_strata(strata: &[Stratum], lots: &[Vec<Counted>]) -> Outcome {
+    if !strata.iter().any(|stratum| stratum.reporting.size > 0.0) {
         return Outcome::insufficient(finding("no_output", "no inspected pieces in the period"));
     }
-    let mut outcome = Outcome { coverage: Some(covered / all), ..Outcome::default() };
-    if covered <= 0.0 {
-        outcome.findings.push(finding("no_baseline", "no product of the period was inspected in the baseline"));
-    } else if adjusted <= 0.0 {
-        outcome
-            .findings
-            .push(finding("no_baseline_defects", "the baseline has no defective pieces: the ratio is undefined"));
-    } else {
-        outcome.actual = Some(actual);
-        outcome.adjusted = Some(adjusted);
-        outcome.output = Some(covered);
+    let lots: Vec<&[Counted]> = lots.iter().map(Vec::as_slice).collect();
+    let phi = dispersion(Measure::Proportion, &lots).phi;
+    let Ok(found) = Standardised::of(Measure::Proportion, strata, Mix::Reporting, phi) else {
+        let text = "no product of the period was inspected in the baseline";
+        return Outcome { coverage: Some(0.0), ..Outcome::insufficient(finding("no_baseline", text)) };
+    };
+    let mut outcome = Outcome { coverage: Some(found.coverage), ..Outcome::default() };
+    if found.expected <= 0.0 {
+        let text = "the baseline has no defective pieces: the ratio is undefined";
+        outcome.findings.push(finding("no_baseline_defects", text));
+        return outcome;
     }
+    let in_both = strata.iter().filter(|stratum| stratum.reporting.size > 0.0 && stratum.baseline.size > 0.0);
+    let inspected = sum(in_both.map(|stratum| stratum.reporting.size));
+    outcome.actual = Some(found.observed);
+    outcome.adjusted = Some(found.expected);
+    outcome.output = Some(inspected);
+    let squared = inspected * inspected;
+    let (actual, adjusted_baseline) = (found.reporting.variance * squared, found.baseline.variance * squared);
+    let variance = Variance { actual, adjusted_baseline, df: None };
+    outcome.certainty = Some(Certainty { ratio: found.interval(CONFIDENCE), variance });
     outcome
 }
 
@@ -77,7 +81,7 @@ fn lower_by_time(data: &PilotData<'_>, pieces: &Pieces, months: &[usize], outcom
     let Some(coverage) = outcome.coverage.as_mut() else { return };
     let shares = months.iter().map(|&month| data.month_coverage(&pieces.good_series, month));
     if !months.is_empty() {
-        *coverage = coverage.min(crate::sum::sum(shares) / months.len() as f64);
+        *coverage = coverage.min(sum(shares) / months.len() as f64);
     }
 }
 
@@ -85,7 +89,15 @@ fn products(pieces: &Pieces) -> BTreeSet<Arc<str>> {
     pieces.good.keys().chain(pieces.defective.keys()).cloned().collect()
 }
 
-fn inspected(pieces: &Pieces, product: &Arc<str>, months: &[usize]) -> Inspected {
-    let defective = pieces.defective.get(product).map_or(0.0, |by_month| over(by_month, months));
-    Inspected { defective, inspected: pieces.good_of(product, months) + defective }
+/// Defective and inspected pieces of a product, month by month.
+fn lots_of(pieces: &Pieces, product: &Arc<str>, months: &[usize]) -> Vec<Counted> {
+    let of = |month: &usize| {
+        let count = pieces.defective.get(product).map_or(0.0, |by_month| over(by_month, &[*month]));
+        Counted { count, size: pieces.good_of(product, &[*month]) + count }
+    };
+    months.iter().map(of).collect()
+}
+
+fn total(lots: &[Counted]) -> Counted {
+    Counted { count: sum(lots.iter().map(|lot| lot.count)), size: sum(lots.iter().map(|lot| lot.size)) }
 }

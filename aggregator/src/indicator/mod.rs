@@ -15,11 +15,12 @@ pub mod ratio;
 #[cfg(test)]
 mod tests;
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
-use model::Finding;
+use model::{Finding, Variance};
 
 use crate::standing::Cap;
+use crate::statistics::{Confidence, Interval, LogRatio};
 
 /// Coverage below this, of a figure or of the output that it speaks for, is insufficient.
 pub const COVERAGE_MIN: f64 = 0.8;
@@ -31,10 +32,36 @@ pub struct Outcome {
     pub adjusted: Option<f64>,
     pub output: Option<f64>,
     pub coverage: Option<f64>,
+    /// None where too little is known for an interval: the figure stands at best on track.
+    pub certainty: Option<Certainty>,
     pub cap: Cap,
     pub findings: Vec<Finding>,
     /// `operating_cost` only.
     pub cost_scope: Option<Vec<String>>,
+}
+
+/// Two-sided confidence of every interval: its upper end is the one-sided bound of 95 % that proves a target.
+pub const CONFIDENCE: Confidence = Confidence::NINETY;
+
+/// How sure an outcome is.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct Certainty {
+    /// Of actual over adjusted baseline.
+    pub ratio: Interval,
+    pub variance: Variance,
+}
+
+impl Certainty {
+    /// Of a ratio whose logarithm is nearly normal or t-distributed: the variances of both sides, independent, and the
+    /// quantile that goes with them. None without a positive ratio.
+    pub fn of_log(actual: f64, adjusted: f64, variance: Variance, quantile: f64) -> Option<Certainty> {
+        if actual <= 0.0 || adjusted <= 0.0 {
+            return None;
+        }
+        let squared = variance.actual / (actual * actual) + variance.adjusted_baseline / (adjusted * adjusted);
+        let log = LogRatio { log: libm::log(actual / adjusted), se: squared.sqrt() };
+        Some(Certainty { ratio: log.within(quantile), variance })
+    }
 }
 
 impl Outcome {
@@ -51,6 +78,15 @@ impl Outcome {
             (Some(_) | None, Some(_) | None) => None,
         }
     }
+}
+
+/// The t quantile of [`CONFIDENCE`] for whole degrees of freedom.
+pub fn t_quantile(df: usize) -> f64 {
+    /// Twenty years of months: beyond it the quantile is computed each time.
+    const KNOWN: usize = 240;
+    static QUANTILES: OnceLock<Vec<f64>> = OnceLock::new();
+    let known = QUANTILES.get_or_init(|| (1..=KNOWN).map(|df| CONFIDENCE.t(df as f64)).collect());
+    df.checked_sub(1).and_then(|index| known.get(index)).copied().unwrap_or_else(|| CONFIDENCE.t(df as f64))
 }
 
 /// A finding of a rule.

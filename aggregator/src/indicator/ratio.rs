@@ -3,18 +3,21 @@
 //! Let M = the closed months of the period with coverage ≥ 0.9 whose calendar month has coverage ≥ 0.9 in the baseline too.
 //! Y = amounts over M; A = (E_b / Q_b) · Q_r over M and the baseline months that M uses. Series that carry a product enter
 //! product by product instead: Σ_k E_b,k / n_b,k · n_r,k over products made in both periods.
+//!
+//! The interval is that of a ratio estimator on months (METHOD 8): how far each month's amount is from what its own output
+//! would have taken, with the period's ratio and with the baseline's. It needs two months on each side.
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::{Finding, Period};
+use model::{Finding, Period, Variance};
 
 use super::data::{MONTH_COVERAGE_MIN, PilotData};
 use super::output::{Pieces, over, weight};
-use super::{Outcome, finding, listed};
+use super::{Certainty, Outcome, finding, listed, t_quantile};
 use crate::rollup::mark;
 use crate::standing::Cap;
-use crate::sum::Sum;
+use crate::sum::{Sum, sum};
 
 /// Amounts (kgce, CNY, kg) by month of the axis.
 #[derive(Debug, Clone, Default)]
@@ -85,7 +88,7 @@ pub fn ratio(data: &PilotData<'_>, pieces: &Pieces, amounts: &Amounts, period: P
 
 fn fill(data: &PilotData<'_>, pieces: &Pieces, amounts: &Amounts, months: &Months, outcome: &mut Outcome) {
     let (q_r, q_b) = (pieces.weighted(data.pilot, &months.reporting), pieces.weighted(data.pilot, &months.baseline));
-    let (mut actual, mut adjusted) = (Sum::default(), Sum::default());
+    let mut parts = Vec::new();
     if !amounts.general.is_empty() {
         if q_b <= 0.0 || q_r <= 0.0 {
             let when = if q_b <= 0.0 { "baseline" } else { "period" };
@@ -93,9 +96,8 @@ fn fill(data: &PilotData<'_>, pieces: &Pieces, amounts: &Amounts, months: &Month
                 .findings
                 .push(finding("no_output", format!("no good pieces in the counted months of the {when}")));
         }
-        actual.add(over(&amounts.general, &months.reporting));
-        // The quotient of the outputs first: the same output gives the baseline's amount to the bit.
-        adjusted.add(over(&amounts.general, &months.baseline) * (q_r / q_b));
+        let by_month = |month: usize| pieces.weighted(data.pilot, &[month]);
+        parts.push(Proportional::of(&amounts.general, months, &by_month, (q_r, q_b)));
         outcome.findings.extend(weights_finding(data, pieces, amounts, months));
         if outcome.findings.iter().any(|finding| finding.rule == WEIGHTS_ASSUMED) {
             outcome.cap = Cap::OnTrack;
@@ -103,20 +105,89 @@ fn fill(data: &PilotData<'_>, pieces: &Pieces, amounts: &Amounts, months: &Month
     }
     for (product, by_month) in &amounts.by_product {
         let (n_r, n_b) = (pieces.good_of(product, &months.reporting), pieces.good_of(product, &months.baseline));
-        let (used_r, used_b) = (over(by_month, &months.reporting), over(by_month, &months.baseline));
-        if n_r > 0.0 && n_b > 0.0 && used_b > 0.0 {
-            actual.add(used_r);
-            adjusted.add(used_b * (n_r / n_b));
+        let part = Proportional::of(by_month, months, &|month| pieces.good_of(product, &[month]), (n_r, n_b));
+        if n_r > 0.0 && n_b > 0.0 && part.baseline > 0.0 {
+            parts.push(part);
         }
     }
-    if adjusted.total() <= 0.0 {
+    let actual = sum(parts.iter().map(|part| part.actual));
+    let adjusted = sum(parts.iter().map(Proportional::adjusted));
+    if adjusted <= 0.0 {
         return outcome
             .findings
             .push(finding("no_baseline", "the baseline's counted months hold no amount to compare with"));
     }
-    outcome.actual = Some(actual.total());
-    outcome.adjusted = Some(adjusted.total());
+    outcome.actual = Some(actual);
+    outcome.adjusted = Some(adjusted);
     outcome.output = Some(q_r).filter(|output| *output > 0.0);
+    outcome.certainty = certainty(&parts, months, actual, adjusted);
+    if outcome.certainty.is_none() {
+        outcome
+            .findings
+            .push(finding("no_interval", "an interval needs amounts of at least two months here and in the baseline"));
+    }
+}
+
+/// Amounts that the baseline takes for proportional to one output.
+struct Proportional {
+    actual: f64,
+    /// Of the baseline's own months.
+    baseline: f64,
+    /// Output of the period over output of the baseline.
+    scale: f64,
+    /// Amount and output by month.
+    reporting: Vec<(f64, f64)>,
+    base: Vec<(f64, f64)>,
+    /// Output of the baseline.
+    output: f64,
+}
+
+impl Proportional {
+    fn of(amounts: &[Sum], months: &Months, output: &dyn Fn(usize) -> f64, (q_r, q_b): (f64, f64)) -> Proportional {
+        let of = |months: &[usize]| months.iter().map(|&month| (over(amounts, &[month]), output(month))).collect();
+        Proportional {
+            actual: over(amounts, &months.reporting),
+            baseline: over(amounts, &months.baseline),
+            // The quotient of the outputs first: the same output gives the baseline's amount to the bit.
+            scale: q_r / q_b,
+            reporting: of(&months.reporting),
+            base: of(&months.baseline),
+            output: q_b,
+        }
+    }
+
+    fn adjusted(&self) -> f64 {
+        self.baseline * self.scale
+    }
+
+    /// What the baseline took for this much output.
+    fn expected(&self, output: f64) -> f64 {
+        self.baseline * (output / self.output)
+    }
+}
+
+/// Var Y = n/(n−1) Σ (Y_i − R A_i)² and Var A likewise over the baseline's months, at the scale of the period.
+fn certainty(parts: &[Proportional], months: &Months, actual: f64, adjusted: f64) -> Option<Certainty> {
+    let (n_r, n_b) = (months.reporting.len(), months.baseline.len());
+    if n_r < 2 || n_b < 2 {
+        return None;
+    }
+    let ratio = actual / adjusted;
+    let reporting = (0..n_r).map(|month| {
+        sum(parts.iter().map(|part| part.reporting[month].0 - ratio * part.expected(part.reporting[month].1)))
+    });
+    let base = (0..n_b).map(|month| {
+        sum(parts.iter().map(|part| part.scale * (part.base[month].0 - part.expected(part.base[month].1))))
+    });
+    let df = n_r.min(n_b) - 1;
+    let variance = Variance { actual: scatter(reporting), adjusted_baseline: scatter(base), df: Some(df as f64) };
+    Certainty::of_log(actual, adjusted, variance, t_quantile(df))
+}
+
+/// n/(n−1) Σ e².
+fn scatter(off: impl ExactSizeIterator<Item = f64>) -> f64 {
+    let n = off.len() as f64;
+    n / (n - 1.0) * sum(off.map(|off| off * off))
 }
 
 const WEIGHTS_ASSUMED: &str = "product_weights_assumed";

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use model::period::MonthNo;
 use model::registry::Stop;
 use model::window::QUARTER_MS;
-use model::{Kind, Period, Pilot, Series};
+use model::{Kind, Period, Pilot, Series, UnixMillis};
 use proptest::prelude::*;
 use seeds::factors::{Basis, Factors};
 
@@ -13,7 +13,7 @@ use super::data::{Part, PilotData, Stored};
 use super::output::Pieces;
 use super::*;
 use crate::fixture::{day, pilot, series, tariff};
-use crate::orders::{Cohorts, Orders};
+use crate::orders::Cohorts;
 use crate::rollup::mark;
 use crate::rollup::months::{CoverRun, MonthSum, MonthSums, Part as Band};
 use crate::tariff::Calendar;
@@ -46,7 +46,8 @@ fn two_years(baseline: f64, reporting: f64) -> Vec<MonthSum> {
 fn with<T>(pilot: &Pilot, stored: Vec<Vec<Stored>>, look: impl FnOnce(&PilotData<'_>, &Pieces) -> T) -> T {
     let (calendar, factors) = (Calendar::of(pilot), Factors::builtin());
     let open = MonthNo::of(day("2017-01-01"));
-    let data = PilotData::new((pilot, &calendar, &factors), stored, Orders::default(), Cohorts::default(), open);
+    let data =
+        PilotData::new((pilot, &calendar, &factors), stored, (Arc::default(), Cohorts::default(), UnixMillis(0)), open);
     let pieces = Pieces::of(&data, Part::Whole);
     look(&data, &pieces)
 }
@@ -258,7 +259,12 @@ fn an_open_period_stands_on_its_closed_months() {
     assert_eq!(rules(&open), ["open_period"]);
     let (calendar, factors) = (Calendar::of(&pilot), Factors::builtin());
     let open = MonthNo::of(day("2016-07-01"));
-    let data = PilotData::new((&pilot, &calendar, &factors), data(), Orders::default(), Cohorts::default(), open);
+    let data = PilotData::new(
+        (&pilot, &calendar, &factors),
+        data(),
+        (Arc::default(), Cohorts::default(), UnixMillis(0)),
+        open,
+    );
     let amounts = energy::amounts(&data, Part::Whole, Basis::Calorific).unwrap();
     let half = energy::outcome(&data, &Pieces::of(&data, Part::Whole), &amounts, period("2016"));
     assert_eq!((half.coverage, half.ratio()), (Some(1.0), Some(1.0)));

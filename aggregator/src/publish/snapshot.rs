@@ -185,6 +185,8 @@ fn missing(scope: &Scope, indicator: &model::Indicator, period: Period, now: Uni
         reduction: None,
         ci: None,
         confidence: 0.9,
+        variance: None,
+        annual_rate: None,
         output: None,
         per_unit: None,
         per_unit_baseline: None,

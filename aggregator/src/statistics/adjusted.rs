@@ -14,6 +14,7 @@
 //! - an interval that the data do not bound is `Undetermined` or infinite, never NaN;
 //! - the reporting period is only predicted: nothing of it enters the fit.
 
+use crate::statistics::Interval;
 use crate::statistics::distribution::{Confidence, student_cdf};
 use crate::statistics::least_squares::{Fit, Spread, Variable, effective};
 use crate::sum::sum;
@@ -200,13 +201,6 @@ pub struct Comparison {
     pub df: f64,
 }
 
-/// Low and high end; infinite where the data set no bound.
-#[derive(Debug, Clone, Copy, PartialEq)]
-pub struct Interval {
-    pub low: f64,
-    pub high: f64,
-}
-
 /// The interval of R.
 #[derive(Debug, Clone, Copy, PartialEq)]
 pub enum RatioInterval {
@@ -257,7 +251,7 @@ impl Comparison {
     /// S ± t·sd(A − Y).
     pub fn saving_interval(&self, confidence: Confidence) -> Interval {
         let half = widened(confidence.t(self.df), self.saving_sd());
-        Interval { low: self.saving() - half, high: self.saving() + half }
+        Interval { lower: self.saving() - half, upper: self.saving() + half }
     }
 
     /// Half the interval of S over S; `None` without a saving.
@@ -277,9 +271,9 @@ impl Comparison {
         // The discriminant as a sum of positive terms: written out it would be a small difference of large numbers.
         let half = t * (self.variance_model * y * y + self.variance_noise * leading).sqrt();
         if !half.is_finite() {
-            return RatioInterval::Bounded(Interval { low: f64::NEG_INFINITY, high: f64::INFINITY });
+            return RatioInterval::Bounded(Interval { lower: f64::NEG_INFINITY, upper: f64::INFINITY });
         }
-        RatioInterval::Bounded(Interval { low: (a * y - half) / leading, high: (a * y + half) / leading })
+        RatioInterval::Bounded(Interval { lower: (a * y - half) / leading, upper: (a * y + half) / leading })
     }
 
     /// T = (Y − (1 − d) A)/sd, and P(T_df ≤ T).
@@ -325,7 +319,7 @@ impl Comparison {
 
     fn upper_bound(&self) -> Option<f64> {
         match self.ratio_interval(Confidence::NINETY) {
-            RatioInterval::Bounded(interval) => Some(interval.high),
+            RatioInterval::Bounded(interval) => Some(interval.upper),
             RatioInterval::Undetermined => None,
         }
     }

@@ -99,7 +99,11 @@ pub fn hodges_lehmann_interval(reporting: &[f64], baseline: &[f64], confidence: 
 
 /// The same with the distribution at hand: it depends on the sizes and on ties only.
 pub fn interval_under(null: &Null, reporting: &[f64], baseline: &[f64], confidence: Confidence) -> Interval {
-    let rank = null.rank(confidence);
+    interval_at(null.rank(confidence), reporting, baseline)
+}
+
+/// From the difference of this rank (from 1) to the one as far from the other end.
+pub fn interval_at(rank: usize, reporting: &[f64], baseline: &[f64]) -> Interval {
     let last = reporting.len() * baseline.len() - rank;
     Interval {
         lower: libm::exp(select_difference(reporting, baseline, rank - 1)),
@@ -185,8 +189,7 @@ impl GeometricRatio {
 
     /// ratio · exp(± t se).
     pub fn interval(&self, confidence: Confidence) -> Interval {
-        let reach = confidence.t(self.df) * self.log.se;
-        Interval { lower: libm::exp(self.log.log - reach), upper: libm::exp(self.log.log + reach) }
+        self.log.within(confidence.t(self.df))
     }
 
     /// The p-value of "ratio < `limit`"; small proves it.

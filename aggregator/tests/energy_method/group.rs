@@ -82,7 +82,7 @@ fn a_group_without_variance_has_an_interval_of_one_point() {
     let RatioInterval::Bounded(interval) = pooled.comparison.ratio_interval(Confidence::NINETY) else {
         panic!("bounded");
     };
-    assert_eq!((interval.low, interval.high), (0.9, 0.9));
+    assert_eq!((interval.lower, interval.upper), (0.9, 0.9));
 }
 
 #[test]

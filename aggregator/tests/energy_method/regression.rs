@@ -78,7 +78,7 @@ fn the_adjusted_baseline_and_its_intervals() {
     close("model part", comparison.variance_model.sqrt(), expected("sd_model_part"), tolerance);
     for (level, interval) in vector["expected"]["S_interval"].as_object().unwrap() {
         let computed = comparison.saving_interval(confidence(level));
-        all_close(level, &[computed.low, computed.high], &numbers(interval, ""), tolerance);
+        all_close(level, &[computed.lower, computed.upper], &numbers(interval, ""), tolerance);
     }
     for (level, uncertainty) in vector["expected"]["relative_uncertainty_exact"].as_object().unwrap() {
         let computed = comparison.relative_uncertainty(confidence(level)).unwrap();
@@ -87,7 +87,7 @@ fn the_adjusted_baseline_and_its_intervals() {
     let RatioInterval::Bounded(interval) = comparison.ratio_interval(Confidence::NINETY) else {
         panic!("the interval of R is bounded");
     };
-    all_close("R", &[interval.low, interval.high], &numbers(&vector, "/expected/R_interval_0.9"), tolerance);
+    all_close("R", &[interval.lower, interval.upper], &numbers(&vector, "/expected/R_interval_0.9"), tolerance);
     for test in list(&vector, "/expected/test_reduction_at_least") {
         let d = number(test, "/d");
         let computed = comparison.test_reduction(d);

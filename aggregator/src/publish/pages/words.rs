@@ -211,12 +211,16 @@ pub(crate) fn finding(lang: Lang, finding: &Finding) -> String {
 
 fn finding_zh(rule: &str) -> Option<&'static str> {
     Some(match rule {
-        "no_interval" => "尚未计算置信区间，进度按点估计评定",
+        "no_interval" => "数据不足以给出置信区间，进度最高评为“正常”",
+        "interval_unbounded" => "数据未能界定置信区间的全部端点",
+        "provisional_cohort" => "最近开工的订单跟踪时间尚短，仅比较开工后的一段时间，进度最高评为“正常”",
+        "too_recent" => "订单开工距数据截止时间过近，尚无可比结果",
+        "few_orders_of_product" => "部分产品的订单过少，两期均不计入",
         "base_load" => "在基础负荷模型建立之前，与产出之比视基础负荷为零",
-        "open_orders" => "已开工而未完工的订单未计入",
+        "open_orders" => "部分订单在比较时限内尚未完工，按截尾数据计入",
         "cancelled_orders" => "已取消的订单未计入",
         "lead_not_positive" => "完工不晚于开工的订单未计入",
-        "few_orders" => "完工订单过少：本期与基准期各需至少 5 单",
+        "few_orders" => "订单过少：本期与基准期各需至少 5 单",
         "product_weights_assumed" => "产品权重未登记，按 1 计，进度最高评为“正常”",
         "product_in_one_period" => "仅在一个时期生产的产品，两期均不计入",
         "energy_cost_only" => "仅含能源费用，人工、材料与维护不在范围内",
