@@ -8,9 +8,10 @@ use seeds::fleet::{TrueReduction, Truth};
 
 use super::programme::standing;
 use super::svg::{self, Scale, Span, Trend};
-use super::view::{Loading, Panel, PilotHead, PilotView, judged_by, reduction_of};
+use super::view::{Loading, Panel, PilotHead, PilotView, interval_of, judged_by, reduction_of};
 use super::words::{self, Lang};
 use super::{Frame, Note, both, frame, instant, years};
+use crate::indicator::CONFIDENCE;
 use crate::publish::number;
 
 /// Renders the page of one pilot; `loading` says what is not in yet.
@@ -113,6 +114,7 @@ fn panel_section(view: &PilotView, panel: &Panel, lang: Lang, scale: &Scale) -> 
                 span class="big num" { (reduction_of(figure).map_or_else(|| "–".to_owned(), |r| lang.percent(r))) }
                 (standing(lang, figure))
             }
+            (certainty(figure, lang))
             (per_unit(figure, lang))
             (svg::bullet(lang, scale, figure, &panel.stages))
             (stage_list(figure, lang))
@@ -136,6 +138,25 @@ fn last_period(view: &PilotView) -> Period {
 fn told(view: &PilotView, panel: &Panel) -> Vec<TrueReduction> {
     let truths = view.truth.iter().flat_map(|truth| &truth.reductions);
     truths.filter(|truth| truth.indicator == panel.indicator).cloned().collect()
+}
+
+/// The interval, and the pace so far.
+fn certainty(figure: &Figure, lang: Lang) -> Markup {
+    let interval = interval_of(figure).map(|ends| words::interval(lang, ends));
+    let rate = figure.annual_rate.filter(|_| reduction_of(figure).is_some());
+    html! {
+        @if interval.is_some() || rate.is_some() {
+            p class="per-unit" {
+                @if let Some(interval) = &interval {
+                    (lang.percent_short(figure.confidence)) (lang.of(" interval ", "置信区间")) span class="num" { (interval) }
+                }
+                @if interval.is_some() && rate.is_some() { (lang.of("; ", "；")) }
+                @if let Some(rate) = rate {
+                    (lang.of("so far ", "迄今年均下降")) span class="num" { (lang.percent(rate)) } (lang.of(" a year", ""))
+                }
+            }
+        }
+    }
 }
 
 /// What one unit of output took, now and in the baseline; for defects the share of pieces.
@@ -177,7 +198,10 @@ fn stage_list(figure: &Figure, lang: Lang) -> Markup {
                         span { (lang.of("Stage ", "")) (stage.by.get(..4).unwrap_or(&stage.by)) (lang.of(", ", "年阶段，"))
                             span class="num" { (lang.percent_short(stage.target)) } (lang.of(": ", "："))
                             (words::standing(lang, stage.standing))
-                            @if is_over(&stage.by) && stage.standing != Standing::Achieved { (lang.of(", missed", "，未达标")) } }
+                            @if is_over(&stage.by) && stage.standing != Standing::Achieved { (lang.of(", missed", "，未达标")) }
+                            @if let Some(rate) = stage.required_rate.filter(|rate| *rate > 0.0) {
+                                (lang.of(", asks for ", "，此后每年需降")) span class="num" { (lang.percent(rate)) } (lang.of(" a year from here", ""))
+                            } }
                     }
                 }
             }
@@ -205,6 +229,7 @@ fn numbers(panel: &Panel, lang: Lang) -> Markup {
                     thead { tr {
                         th scope="col" { (lang.of("Period", "时期")) }
                         th scope="col" { (lang.of("Reduction", "降幅")) }
+                        th scope="col" { (lang.percent_short(CONFIDENCE.two_sided())) (lang.of(" interval", "置信区间")) }
                         @for stage in &panel.stages { th scope="col" { (lang.of("to ", "对照")) (stage.due.year()) } }
                         th scope="col" { (lang.of("Path", "进度线")) }
                         th scope="col" { (lang.of("Actual", "实际")) ", " (words::unit(lang, panel.indicator.unit())) }
@@ -217,6 +242,7 @@ fn numbers(panel: &Panel, lang: Lang) -> Markup {
                             tr {
                                 th scope="row" { (figure.period) }
                                 td class="num" { (percent(reduction_of(figure))) }
+                                td class="num" { (interval_of(figure).map_or_else(|| "–".to_owned(), |ends| words::interval(lang, ends))) }
                                 @for index in 0..panel.stages.len() {
                                     td { (figure.stages.get(index).map_or("–", |stage| words::standing(lang, stage.standing))) }
                                 }

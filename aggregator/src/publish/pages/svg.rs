@@ -14,7 +14,7 @@ use maud::{Markup, html};
 use model::period::MonthNo;
 use model::{Figure, Period, PeriodKind, Stage, Standing};
 
-use super::view::{glide_path, judged_by, reduction_of, standing_of};
+use super::view::{glide_path, interval_of, judged_by, reduction_of, standing_of};
 use super::words::{self, Lang, standing_class};
 
 /// A horizontal or vertical scale of reductions.
@@ -128,6 +128,7 @@ pub(crate) fn bullet(lang: Lang, scale: &Scale, figure: &Figure, stages: &[Stage
                     width=(format!("{:.2}%", (scale.share(first.reduction) - scale.share(0.0)) * 100.0)) {}
             }
             (bar(scale, figure, 24, 12))
+            (whisker(scale, figure, 30.0))
             line class="zero" x1=(scale.x(0.0)) x2=(scale.x(0.0)) y1="15" y2="45" {}
             @for (index, stage) in stages.iter().enumerate() {
                 line class="stage" x1=(scale.x(stage.reduction)) x2=(scale.x(stage.reduction)) y1="14" y2="46" {}
@@ -144,6 +145,16 @@ pub(crate) fn bullet(lang: Lang, scale: &Scale, figure: &Figure, stages: &[Stage
     }
 }
 
+/// The interval around the end of the bar, clipped to the scale; `y` is its middle.
+fn whisker(scale: &Scale, figure: &Figure, y: f64) -> Markup {
+    let Some((from, to)) = interval_of(figure) else { return html! {} };
+    let (x1, x2) = (scale.x(from), scale.x(to));
+    html! {
+        line class="whisker" x1=(x1) x2=(x2) y1=(y) y2=(y) {}
+        @for x in [x1, x2] { line class="whisker" x1=(x) x2=(x) y1=(y - 5.0) y2=(y + 5.0) {} }
+    }
+}
+
 /// The first stage's label stands left of its mark, the others' right, so that two never meet; at the edge there is room on
 /// the left only.
 fn label_anchor(scale: &Scale, index: usize, stage: &Stage) -> &'static str {
@@ -157,6 +168,10 @@ fn bullet_text(lang: Lang, figure: &Figure, stages: &[Stage], path: Option<f64>)
         None => lang.of(": no figure", "：无数据").to_owned(),
     };
     text.push_str(&reduced);
+    if let Some(ends) = interval_of(figure) {
+        // Writing to a string cannot fail.
+        let _ = write!(text, "{}{}", lang.of("; interval ", "；区间"), words::interval(lang, ends));
+    }
     for stage in stages {
         let asked = lang.percent_short(stage.reduction);
         // Writing to a string cannot fail.

@@ -145,6 +145,12 @@ pub fn reduction_of(figure: &Figure) -> Option<f64> {
     figure.reduction.filter(|reduction| figure.state != State::Insufficient && reduction.is_finite())
 }
 
+/// Both ends of a figure's interval, where they are bounded and the figure is sufficient.
+pub fn interval_of(figure: &Figure) -> Option<(f64, f64)> {
+    let [from, to] = figure.ci.filter(|_| reduction_of(figure).is_some())?;
+    from.zip(to)
+}
+
 /// The standing that a page shows: insufficient if the figure is, none where there is no target.
 pub fn standing_of(figure: &Figure) -> Option<Standing> {
     if figure.state == State::Insufficient { Some(Standing::Insufficient) } else { figure.standing }

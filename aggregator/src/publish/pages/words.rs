@@ -197,6 +197,11 @@ pub(crate) fn period(lang: Lang, period: Period) -> String {
     }
 }
 
+/// Both ends of an interval.
+pub(crate) fn interval(lang: Lang, (from, to): (f64, f64)) -> String {
+    format!("{}{}{}", lang.percent(from), lang.of(" to ", "至"), lang.percent(to))
+}
+
 /// A finding as a sentence in the page's language. Chinese has a sentence of its own for each rule, with the names that
 /// the finding quotes; a rule without one keeps the finding's text.
 pub(crate) fn finding(lang: Lang, finding: &Finding) -> String {
