@@ -11,6 +11,7 @@ use store::{Access, Login, Secret, Store, StoreError, Token};
 use crate::Failure;
 use crate::args::{LoginCommand, TokenCommand};
 use crate::control::{Request, ask};
+use crate::say::say;
 
 /// `pilotline login …`
 pub(crate) fn login(command: LoginCommand) -> Result<(), Failure> {
@@ -20,9 +21,13 @@ pub(crate) fn login(command: LoginCommand) -> Result<(), Failure> {
             let pilot = PilotId::parse(&pilot).context("--pilot")?;
             let gateway = gateway.map(|id| GatewayId::parse(&id)).transpose().context("--gateway")?;
             let (secret, shown) = secret(password_stdin, certificate)?;
+            let known = put(&data.data, Request::Logins)?;
+            if known.as_array().into_iter().flatten().any(|login| login["name"] == *name) {
+                eprintln!("login `{name}` was there: its secret and its pilot are replaced");
+            }
             put(&data.data, Request::PutLogin(Login { name, pilot, gateway, secret }))?;
             if let Some(shown) = shown {
-                println!("{shown}");
+                say!("{shown}");
             }
             Ok(())
         }
@@ -60,7 +65,7 @@ pub(crate) fn token(command: TokenCommand) -> Result<(), Failure> {
             let expires = expires.map(|day| last_instant(&day)).transpose()?;
             let (shown, token) = new_token(name, scope, expires)?;
             put(&data.data, Request::PutToken(token))?;
-            println!("{shown}");
+            say!("{shown}");
             Ok(())
         }
         TokenCommand::List { json, data } => {
@@ -134,7 +139,7 @@ fn shown_token(token: &Token) -> Value {
 /// Prints rows as JSON, or as tab-separated columns.
 fn list(rows: &Value, json: bool, columns: &[&str]) -> Result<(), Failure> {
     if json {
-        println!("{rows}");
+        say!("{rows}");
         return Ok(());
     }
     for row in rows.as_array().into_iter().flatten() {
@@ -143,7 +148,7 @@ fn list(rows: &Value, json: bool, columns: &[&str]) -> Result<(), Failure> {
             Value::Null => "-".to_owned(),
             number @ (Value::Bool(_) | Value::Number(_) | Value::Array(_) | Value::Object(_)) => number.to_string(),
         };
-        println!("{}", columns.iter().map(cell).collect::<Vec<_>>().join("\t"));
+        say!("{}", columns.iter().map(cell).collect::<Vec<_>>().join("\t"));
     }
     Ok(())
 }

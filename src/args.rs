@@ -56,6 +56,8 @@ pub(crate) enum Command {
     ///   pilotline explain --topic pilotline/v1/my-pilot/gw1 message.json
     ///   mosquitto_sub … | pilotline explain --topic pilotline/v1/my-pilot/gw1 -
     Explain(ExplainArgs),
+    /// Lists the built-in profiles for other dialects, or prints one to copy a rule from.
+    Mappings(MappingsArgs),
     /// Lists refused messages, suggests registry lines for unknown series, replays what is acceptable now.
     Rejected(RejectedArgs),
     /// Rebuilds every rollup and figure from readings; --verify compares bit for bit and changes nothing.
@@ -138,6 +140,13 @@ pub(crate) struct CheckArgs {
 }
 
 #[derive(Debug, Args)]
+pub(crate) struct MappingsArgs {
+    /// Print this one.
+    #[arg(value_name = "PROFILE")]
+    pub(crate) profile: Option<String>,
+}
+
+#[derive(Debug, Args)]
 pub(crate) struct ExplainArgs {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
@@ -156,7 +165,7 @@ pub(crate) struct ExplainArgs {
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,
-    /// The payload; `-` reads standard input.
+    /// The payload; `-` reads standard input. Exit code 1 if the message is rejected.
     #[arg(value_name = "FILE")]
     pub(crate) file: PathBuf,
 }

@@ -8,6 +8,7 @@ use crate::Failure;
 use crate::args::CheckArgs;
 use crate::config::Config;
 use crate::files;
+use crate::say::say;
 
 pub(crate) fn check(arguments: &CheckArgs) -> Result<(), Failure> {
     let config = Config::load(&arguments.place)?;
@@ -16,13 +17,21 @@ pub(crate) fn check(arguments: &CheckArgs) -> Result<(), Failure> {
         mistakes => Err(mistakes),
     });
     let damage = match &arguments.place.data {
-        Some(data) => Store::check(data).context("failed to open the store")?,
-        None => Vec::new(),
+        Some(data) => Store::check(data).context("failed to open the store"),
+        None => Ok(Vec::new()),
+    };
+    // What is wrong with the files is said also where the store cannot be opened.
+    let damage = match (damage, &loaded) {
+        (Err(error), Err(_)) => {
+            eprintln!("pilotline: {error:#}");
+            Vec::new()
+        }
+        (damage, _) => damage?,
     };
     if arguments.json {
         let mistakes = loaded.as_ref().err().into_iter().flatten();
         let mistakes: Vec<_> = mistakes.map(|m| json!({ "file": m.file, "line": m.line, "text": m.text })).collect();
-        println!("{}", json!({ "mistakes": mistakes, "damage": damage }));
+        say!("{}", json!({ "mistakes": mistakes, "damage": damage }));
     }
     let loaded = loaded?;
     report_damage(&damage)?;
@@ -36,7 +45,7 @@ pub(crate) fn check(arguments: &CheckArgs) -> Result<(), Failure> {
             0 => "built-in mappings only".to_owned(),
             _ => format!("{} of own mapping files, {} passed", count(n_rules, "rule"), count(n_tests, "test")),
         };
-        println!("{pilots}, programme {programme}, {mappings}{checked}");
+        say!("{pilots}, programme {programme}, {mappings}{checked}");
     }
     Ok(())
 }

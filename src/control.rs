@@ -42,6 +42,8 @@ pub(crate) enum Answer {
     /// Mistakes in files: (file, line, text).
     Mistakes(Vec<(String, usize, String)>),
     Failed(String),
+    /// The arguments were wrong.
+    Refused(String),
 }
 
 impl Answer {
@@ -53,6 +55,7 @@ impl Answer {
         match self {
             Answer::Done(value) => Ok(value),
             Answer::Failed(text) => Err(Failure::Other(anyhow::Error::msg(text))),
+            Answer::Refused(text) => Err(Failure::Arguments(text)),
             Answer::Mistakes(mistakes) => {
                 let mistake = |(file, line, text)| model::registry::Mistake { file, line, text };
                 Err(Failure::Mistakes(mistakes.into_iter().map(mistake).collect()))
@@ -66,6 +69,7 @@ impl From<Result<serde_json::Value, Failure>> for Answer {
         match result {
             Ok(value) => Answer::Done(value),
             Err(Failure::Other(error)) => Answer::Failed(format!("{error:#}")),
+            Err(Failure::Arguments(text)) => Answer::Refused(text),
             Err(Failure::Told) => Answer::Failed(String::new()),
             Err(Failure::Mistakes(mistakes)) => {
                 Answer::Mistakes(mistakes.into_iter().map(|m| (m.file, m.line, m.text)).collect())

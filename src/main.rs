@@ -15,12 +15,14 @@ mod gateways;
 mod health;
 mod ingest;
 mod log;
+mod mappings;
 mod office;
 mod progress;
 mod recompute;
 mod rejected;
 mod reload;
 mod run;
+mod say;
 mod simulate;
 
 use std::process::ExitCode;
@@ -37,6 +39,8 @@ pub(crate) enum Failure {
     Mistakes(Vec<Mistake>),
     /// Exit code 1.
     Other(anyhow::Error),
+    /// Exit code 2: an argument that names nothing.
+    Arguments(String),
     /// Exit code 1; standard output has said why.
     Told,
 }
@@ -62,6 +66,7 @@ fn main() -> ExitCode {
         Command::Ingest(place) => ingest::ingest(&place),
         Command::Check(arguments) => check::check(&arguments),
         Command::Explain(arguments) => explain::explain(&arguments),
+        Command::Mappings(arguments) => mappings::mappings(&arguments),
         Command::Rejected(arguments) => rejected::rejected(&arguments),
         Command::Recompute(arguments) => recompute::recompute(&arguments),
         Command::Simulate(arguments) => simulate::simulate(&arguments),
@@ -75,6 +80,10 @@ fn main() -> ExitCode {
             for mistake in &mistakes {
                 eprintln!("{mistake}");
             }
+            ExitCode::from(2)
+        }
+        Err(Failure::Arguments(text)) => {
+            eprintln!("pilotline: {text}");
             ExitCode::from(2)
         }
         Err(Failure::Told) => ExitCode::FAILURE,

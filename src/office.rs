@@ -125,9 +125,7 @@ impl Office {
             Request::Rejected { since } => self.rejected(since.as_deref()),
             Request::Suggest => Ok(Value::String(self.suggest()?)),
             Request::Replay => Ok(self.replay()?),
-            Request::Explain(question) => {
-                explain::heard(&question, self.read_again()?, self.index.get().foreign(), &self.store)
-            }
+            Request::Explain(question) => explain::heard(&question, &self.config, &self.index.get()),
             Request::Recompute => {
                 self.settled()?;
                 self.aggregator.recompute().context("failed to recompute")?;
@@ -275,6 +273,10 @@ pub(crate) fn recall(store: &Store, foreign: &Foreign) -> anyhow::Result<()> {
 pub(crate) fn ask_or_open(config: &Config, request: Request) -> Result<Value, Failure> {
     if let Some(answer) = ask(&config.data, &request)? {
         return answer.into_result();
+    }
+    if !Store::exists(&config.data) {
+        let dir = config.data.display();
+        return Err(Failure::Arguments(format!("`{dir}` holds no data; name the data directory with --data")));
     }
     let (office, threads) = Office::open(config, files::load(config)?)?;
     let bar = progress::bar(progress::STEPS, "verifying");

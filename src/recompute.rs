@@ -8,13 +8,14 @@ use crate::args::RecomputeArgs;
 use crate::config::Config;
 use crate::control::Request;
 use crate::office;
+use crate::say::say;
 
 pub(crate) fn recompute(arguments: &RecomputeArgs) -> Result<(), Failure> {
     let config = Config::load(&arguments.place)?;
     let request = if arguments.verify { Request::Verify } else { Request::Recompute };
     let answer = office::ask_or_open(&config, request)?;
     if arguments.json {
-        println!("{answer}");
+        say!("{answer}");
     }
     if arguments.verify { Ok(report(&answer, arguments.json)?) } else { Ok(()) }
 }
@@ -30,7 +31,7 @@ fn report(answer: &Value, json: bool) -> anyhow::Result<()> {
         bail!("{} stored values differ from a recompute", differences.len());
     }
     if !json {
-        println!("every rollup, month sum and figure is what a recompute gives, bit for bit");
+        say!("every rollup, month sum and figure is what a recompute gives, bit for bit");
     }
     Ok(())
 }

@@ -7,6 +7,7 @@ use crate::args::RejectedArgs;
 use crate::config::Config;
 use crate::control::Request;
 use crate::office;
+use crate::say::say;
 
 pub(crate) fn rejected(arguments: &RejectedArgs) -> Result<(), Failure> {
     let config = Config::load(&arguments.place)?;
@@ -19,13 +20,20 @@ pub(crate) fn rejected(arguments: &RejectedArgs) -> Result<(), Failure> {
     };
     let answer = office::ask_or_open(&config, request)?;
     if arguments.json {
-        println!("{answer}");
+        say!("{answer}");
     } else if arguments.replay {
-        println!("{} messages looked at, {} taken", answer["looked_at"], answer["taken"]);
+        say!("{} messages looked at, {} taken", answer["looked_at"], answer["taken"]);
     } else if arguments.suggest {
-        print!("{}", answer.as_str().unwrap_or_default());
+        if let Some(lines) = answer.as_str().filter(|lines| !lines.is_empty()) {
+            say!("{}", lines.trim_end());
+        }
     } else {
-        answer.as_array().into_iter().flatten().for_each(print_row);
+        let rows = || answer.as_array().into_iter().flatten();
+        rows().filter(|row| row["replayed"] != true).for_each(print_row);
+        match rows().filter(|row| row["replayed"] == true).count() {
+            0 => {}
+            n => say!("{n} more were taken since (--json lists them)"),
+        }
     }
     Ok(())
 }
@@ -34,7 +42,7 @@ pub(crate) fn rejected(arguments: &RejectedArgs) -> Result<(), Failure> {
 fn print_row(row: &Value) {
     for refusal in row["refusals"].as_array().into_iter().flatten() {
         let text = |value: &Value| value.as_str().unwrap_or_default().to_owned();
-        println!(
+        say!(
             "{}  {}x  {}  {}: {}",
             text(&row["last_at"]),
             row["times"],

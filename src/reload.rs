@@ -3,6 +3,7 @@
 use crate::Failure;
 use crate::args::DataArgs;
 use crate::control::{Request, ask};
+use crate::say::say;
 
 pub(crate) fn reload(data: &DataArgs) -> Result<(), Failure> {
     let Some(answer) = ask(&data.data, &Request::Reload)? else {
@@ -10,6 +11,6 @@ pub(crate) fn reload(data: &DataArgs) -> Result<(), Failure> {
         return Err(anyhow::anyhow!("no server runs over `{dir}`; start one, or name its directory with --data").into());
     };
     let done = answer.into_result()?;
-    println!("{} pilots in force", done["pilots"]);
+    say!("{} pilots in force", done["pilots"]);
     Ok(())
 }

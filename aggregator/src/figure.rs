@@ -13,7 +13,8 @@ use crate::indicator::data::{Part, PilotData};
 use crate::indicator::output::Pieces;
 use crate::indicator::{CONFIDENCE, Outcome, cost, defects, energy, finding, pollutant, ratio};
 use crate::orders::n_within;
-use crate::standing::{Index, annual_rate, fractional_year, leading, paths, period_end, stages};
+use crate::standing::{Index, fractional_year, leading, paths, period_end, stages};
+use crate::statistics::pace::achieved_rate;
 
 /// `as_of` of a stored figure: the answer puts its own time there.
 pub const UNASKED: UnixMillis = UnixMillis(0);
@@ -194,7 +195,7 @@ impl<'a> Plan<'a> {
         let paths = paths(&self.stages, self.t0, period);
         let mut figure = assemble(self.scope, self.indicator, period, &self.stages, &paths, outcome);
         let ratio = figure.reduction.filter(|_| figure.state != State::Insufficient).map(|reduction| 1.0 - reduction);
-        figure.annual_rate = ratio.and_then(|ratio| annual_rate(ratio, self.t0, period_end(period)));
+        figure.annual_rate = ratio.and_then(|ratio| achieved_rate(ratio, period_end(period) - self.t0));
         figure
     }
 }

@@ -12,6 +12,7 @@ use model::programme::Stage;
 use model::{Period, StageStanding, Standing};
 
 use crate::statistics::Interval;
+use crate::statistics::pace::required_rate;
 
 /// Differences below this are rounding: they neither achieve a target nor leave the path.
 const ROUNDING: f64 = 1e-12;
@@ -77,10 +78,7 @@ pub fn standing(index: Index, path: f64, target: f64, cap: Cap) -> Standing {
         Standing::Behind
     };
     let is_capped = cap == Cap::OnTrack || interval.is_none();
-    match free {
-        Standing::Achieved | Standing::Ahead if is_capped => Standing::OnTrack,
-        free => free,
-    }
+    if is_capped && matches!(free, Standing::Achieved | Standing::Ahead) { Standing::OnTrack } else { free }
 }
 
 /// The standing against every stage at `t`. `index` is none for an insufficient figure; `paths` are indexes by stage.
@@ -90,22 +88,9 @@ pub fn stages(stages: &[Stage], index: Option<Index>, (paths, t): (&[f64], f64),
         target: stage.reduction,
         path: 1.0 - path,
         standing: index.map_or(Standing::Insufficient, |index| standing(index, path, stage.reduction, cap)),
-        required_rate: index.and_then(|index| required_rate(index.ratio, 1.0 - stage.reduction, due(stage) - t)),
+        required_rate: index.and_then(|index| required_rate(index.ratio, stage.reduction, due(stage) - t)),
     };
     stages.iter().zip(paths).map(of).collect()
-}
-
-/// What the index has to fall by a year to come from `ratio` to `target` in so many years.
-fn required_rate(ratio: f64, target: f64, years: f64) -> Option<f64> {
-    if years <= 0.0 {
-        return None;
-    }
-    Some(if ratio <= target { 0.0 } else { 1.0 - libm::pow(target / ratio, 1.0 / years) })
-}
-
-/// What the index fell by a year since `t0`.
-pub fn annual_rate(ratio: f64, t0: f64, t: f64) -> Option<f64> {
-    (t > t0).then(|| 1.0 - libm::pow(ratio, 1.0 / (t - t0)))
 }
 
 /// The path's index at the end of a period for each stage; `t0` is the end of the baseline period.
@@ -187,14 +172,6 @@ mod tests {
         check(0.5, Standing::OnTrack);
         check(0.9, Standing::OnTrack);
         check(0.91, Standing::Behind);
-    }
-
-    #[test]
-    fn rates_compound() {
-        assert!((annual_rate(0.8, 2016.0, 2021.0).unwrap() - 0.043647500209963).abs() < 1e-13);
-        assert_eq!(annual_rate(0.8, 2016.0, 2016.0), None);
-        assert!((required_rate(0.8, 0.7, 5.0).unwrap() - 0.02635281938).abs() < 1e-11);
-        assert_eq!((required_rate(0.7, 0.7, 5.0), required_rate(0.8, 0.7, 0.0)), (Some(0.0), None));
     }
 
     #[test]

@@ -58,6 +58,20 @@ pub struct Origin<'a> {
     pub empty_places: Vec<u32>,
 }
 
+impl Origin<'_> {
+    /// The place of each reading in its payload.
+    pub(crate) fn places(&self) -> impl Iterator<Item = u32> {
+        let (mut empty, mut n_empty) = (self.empty_places.iter().peekable(), 0);
+        // Readings are counted in u32; their number is capped at 10,000.
+        (0u32..).map(move |before| {
+            while empty.next_if(|place| **place <= before).is_some() {
+                n_empty += 1;
+            }
+            before + n_empty
+        })
+    }
+}
+
 impl Message<'_> {
     /// Keeps a place in which no reading stands.
     pub(crate) fn leave_place(&mut self) {

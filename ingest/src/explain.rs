@@ -15,7 +15,7 @@ use self::mend::mend;
 use crate::decode::{Decoded, shown, shown_number};
 use crate::index::{Index, SentUnit};
 use crate::normalize::check::{Checker, Taken};
-use crate::normalize::{Opened, Passage, draft, open};
+use crate::normalize::{Opened, Passage, draft, open, usurped};
 use crate::suggest::{Course, Missing};
 use crate::{Identity, Observation};
 
@@ -30,6 +30,8 @@ pub struct Explanation {
     /// The mapping rules that took it, or the type of a Sparkplug message.
     pub rules: Vec<String>,
     pub parts: Vec<Part>,
+    /// Values that are none to keep: marked so by their sender, or neither number nor boolean.
+    pub n_left_out: u32,
     /// What refuses the message as a whole, if anything does.
     pub refusal: Option<Refusal>,
     /// `[[series]]` lines for the readings that are not registered; empty if there are none.
@@ -87,7 +89,11 @@ pub enum Becomes {
 pub fn explain(observation: &Observation, identity: &Identity, index: &Index) -> Explanation {
     let topic = observation.topic.clone();
     let arena = Bump::new();
-    match open(observation, identity, index, &arena, Passage::Again) {
+    let opened = match usurped(observation, identity, index) {
+        Some(rejected) => Err(rejected),
+        None => open(observation, identity, index, &arena, Passage::Again),
+    };
+    match opened {
         Ok(opened) => of_opened(topic, opened),
         Err(rejected) => Explanation {
             topic,
@@ -96,6 +102,7 @@ pub fn explain(observation: &Observation, identity: &Identity, index: &Index) ->
             gateway: None,
             rules: Vec::new(),
             parts: Vec::new(),
+            n_left_out: 0,
             refusal: rejected.refusals.into_iter().next(),
             suggestion: String::new(),
             mapping: draft(observation, identity, index).unwrap_or_default(),
@@ -107,8 +114,7 @@ fn of_opened(topic: String, opened: Opened<'_>) -> Explanation {
     let Opened { address, message, checker, index } = opened;
     let mut missing = Missing::default();
     let mut parts = Vec::new();
-    // The parts are counted in u32; their number is capped at 10,000.
-    for (place, decoded) in (0u32..).zip(&message.readings) {
+    for (place, decoded) in message.origin.places().zip(&message.readings) {
         let part = RefusedPart::Reading(place);
         let (sent, becomes, mend) = match decoded {
             Ok(decoded) => {
@@ -120,6 +126,7 @@ fn of_opened(topic: String, opened: Opened<'_>) -> Explanation {
         };
         parts.push(Part { part, sent, becomes, mend });
     }
+    // The parts are counted in u32; their number is capped at 10,000.
     for (place, decoded) in (0u32..).zip(&message.orders) {
         let part = RefusedPart::Order(place);
         let (sent, becomes) = match decoded {
@@ -133,7 +140,8 @@ fn of_opened(topic: String, opened: Opened<'_>) -> Explanation {
     }
     let is_refused = |part: &Part| matches!(part.becomes, Becomes::Refused(_));
     let is_ignored = |part: &Part| matches!(part.becomes, Becomes::Ignored { .. });
-    let is_rejected = parts.iter().all(|part| is_refused(part) || is_ignored(part)) && parts.iter().any(is_refused);
+    let nothing = parts.iter().all(|part| is_refused(part) || is_ignored(part)) && parts.iter().any(is_refused);
+    let is_rejected = nothing && !message.origin.carries_state;
     Explanation {
         topic,
         outcome: if is_rejected { Verdict::Rejected } else { Verdict::Committed },
@@ -141,6 +149,7 @@ fn of_opened(topic: String, opened: Opened<'_>) -> Explanation {
         gateway: address.gateway.or(message.origin.source.as_deref()).map(str::to_owned),
         rules: message.origin.rules.iter().map(|rule| rule.clone().into_owned()).collect(),
         parts,
+        n_left_out: message.origin.n_ignored,
         refusal: None,
         suggestion: missing.lines(address.pilot, &index.foreign().mappings),
         mapping: String::new(),
@@ -229,6 +238,11 @@ impl fmt::Display for Explanation {
         }
         if let Some(refusal) = &self.refusal {
             writeln!(f, "\nrefused as a whole, {}: {}", refusal.reason.as_str(), refusal.detail)?;
+        }
+        match self.n_left_out {
+            0 => {}
+            1 => writeln!(f, "\n1 value is left out: its sender marks it so, or it is no number")?,
+            n => writeln!(f, "\n{n} values are left out: their sender marks them so, or they are no numbers")?,
         }
         match self.outcome {
             Verdict::Committed => writeln!(f, "\nthe message is committed")?,

@@ -19,6 +19,7 @@ use store::SequenceSeen;
 
 use self::check::Checker;
 use crate::decode::{self, Message, Refused, Undecodable, shown};
+use crate::hub;
 use crate::index::{Index, PilotIndex};
 use crate::mapping;
 use crate::sparkplug;
@@ -208,6 +209,21 @@ fn received<'a>(
     mapping::Received { pilot, zone, topic, payload, received_at, client, login }
 }
 
+/// Why a message is refused, whoever sends it: only a host may say it, and that is us.
+pub(crate) fn usurped(observation: &Observation, identity: &Identity, index: &Index) -> Option<Rejected> {
+    let topic = &observation.topic;
+    if !hub::is_ours(topic) {
+        return None;
+    }
+    let pilot = match identity {
+        Identity::Anonymous => index.bound(topic).cloned(),
+        Identity::Login { pilot, .. } => Some(pilot.clone()),
+    };
+    let detail =
+        format!("only this host may publish on {topic:?}: it commands edge nodes and says whether it is online");
+    Some(rejected(pilot, Reason::NotAuthorized, detail))
+}
+
 /// Lines for a mapping file that would take a message which none takes; none if one does, or nothing in it looks like a
 /// measured value.
 pub(crate) fn draft(observation: &Observation, identity: &Identity, index: &Index) -> Option<String> {
@@ -341,17 +357,13 @@ impl<'a> Opened<'a> {
     /// Judges every reading, then every order event, and gives the accepted ones their series' number.
     pub(crate) fn judge_each(self, mut sink: impl FnMut(RefusedPart, Judged)) {
         let Opened { message: Message { readings, orders, origin, .. }, checker, index, .. } = self;
-        // The parts are counted in u32; their number is capped at 10,000. They are lent, not moved: they are large.
-        let (mut empty, mut n_empty) = (origin.empty_places.iter().peekable(), 0);
-        for (before, decoded) in (0u32..).zip(&readings) {
-            while empty.next_if(|place| **place <= before).is_some() {
-                n_empty += 1;
-            }
+        // They are lent, not moved: they are large.
+        for (place, decoded) in origin.places().zip(&readings) {
             let judged = match decoded {
                 Ok(decoded) => checker.judge(decoded, index.store()),
                 Err(refused) => Judged::Refused(refused.clone()),
             };
-            sink(RefusedPart::Reading(before + n_empty), judged);
+            sink(RefusedPart::Reading(place), judged);
         }
         for (place, decoded) in (0u32..).zip(&orders) {
             let judged = match decoded {

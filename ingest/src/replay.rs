@@ -47,14 +47,14 @@ pub fn replay(row: &RejectionRow, index: &Index) -> Option<Batch> {
 }
 
 /// Who sent it: its login, whose gateway was checked when it came.
-fn replayed_sender(row: &RejectionRow) -> Identity {
+pub(crate) fn replayed_sender(row: &RejectionRow) -> Identity {
     match (&row.message.login, &row.message.pilot) {
         (Some(name), Some(pilot)) => Identity::Login { name: name.clone(), pilot: pilot.clone(), gateway: None },
         _ => Identity::Anonymous,
     }
 }
 
-fn observed(row: &RejectionRow) -> Observation {
+pub(crate) fn observed(row: &RejectionRow) -> Observation {
     let message = &row.message;
     Observation {
         door: LISTENER.into(),

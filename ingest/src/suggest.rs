@@ -12,13 +12,16 @@ mod words;
 
 use std::collections::{BTreeMap, BTreeSet};
 
+use bumpalo::Bump;
 use model::quantity::QUANTITIES;
-use model::{Kind, PilotId, Quantity, Reading, SeriesId, Unit};
-use store::{Registration, Store, Which};
+use model::{Kind, PilotId, Quantity, Reading, Reason, SeriesId, Unit, UnixMillis};
+use store::{Registration, RejectionRow, Store, Which};
 
 use crate::decode::shown;
 use crate::index::{Index, PilotIndex};
 use crate::mapping::{Mappings, Proposal};
+use crate::normalize::{Passage, open};
+use crate::replay::{observed, replayed_sender};
 
 /// The last time of a series that is read whole: a day of 1 Hz is 86,400 readings, some 5 MB.
 const RECENT_MS: i64 = 86_400_000;
@@ -27,6 +30,9 @@ const LOOKS: i64 = 8;
 const LOOKS_IF_SPARSE: i64 = 50;
 /// Fewer readings than this say nothing about the kind.
 const READINGS_MIN: usize = 10;
+/// Kept messages that are looked at for series without a time, and those read at once: their bytes may be a mebibyte each.
+const TIMELESS_MAX: usize = 2_000;
+const TIMELESS_PAGE: usize = 100;
 /// Other units that a comment names.
 const UNITS_SHOWN: usize = 5;
 
@@ -196,7 +202,12 @@ impl Guessed {
             (Ok((quantity, _)), Some((kind, _))) => quantity.takes(unit.dimension(), *kind),
             (Ok(_) | Err(_), Some(_) | None) => true,
         };
-        let unit = unit.filter(|(unit, _)| fits(unit));
+        // `_ms` or `_t` are units only of what takes them.
+        let of_end = || {
+            let unit = words::last_unit(name).filter(|unit| sent.units.is_empty() && quantity.is_ok() && fits(unit))?;
+            Some((unit, "guessed from the end of the name".to_owned()))
+        };
+        let unit = unit.filter(|(unit, _)| fits(unit)).or_else(of_end);
         let is_counter = matches!(kind, Some((Kind::Counter, _)));
         Guessed { quantity, kind, unit, rollover: proposal.rollover.filter(|_| is_counter) }
     }
@@ -344,9 +355,41 @@ pub fn suggest(pilot: &PilotId, index: &Index) -> String {
             missing.add((&key.asset, &key.name), key.product.as_deref(), unit.as_deref(), course);
         }
     }
+    add_timeless(pilot, index, known, &mut missing);
     match missing.lines(known, &index.foreign().mappings).as_str() {
         "" => String::new(),
         lines => format!("# {pilot}.toml: series that were sent and that nobody registered\n\n{lines}"),
+    }
+}
+
+/// What was refused only because a series that nobody registered needs a time: registered as counter or gauge it does not.
+/// Of many such messages a bounded number is looked at.
+fn add_timeless(pilot: &PilotId, index: &Index, known: &PilotIndex, missing: &mut Missing) {
+    let (mut after, mut looked_at) = (0, 0);
+    while looked_at < TIMELESS_MAX {
+        // What does not read says nothing.
+        let page = index.store().rejections(UnixMillis(0), after, TIMELESS_PAGE).unwrap_or_default();
+        let Some(last) = page.last() else { return };
+        after = last.id;
+        looked_at += page.len();
+        let has_reason = |row: &&RejectionRow| {
+            let mut reasons = row.message.refusals.iter().map(|refusal| refusal.reason);
+            // Before there was a rule nobody could know that a time is missing too.
+            row.has_bytes && !row.replayed && reasons.any(|reason| [Reason::NoTime, Reason::NoRule].contains(&reason))
+        };
+        for row in page.iter().filter(|row| row.message.pilot.as_ref() == Some(pilot)).filter(has_reason) {
+            let (observation, sender, arena) = (observed(row), replayed_sender(row), Bump::new());
+            let Ok(opened) = open(&observation, &sender, index, &arena, Passage::Again) else { continue };
+            for decoded in opened.message.readings.iter().flatten().filter(|decoded| decoded.at.is_none()) {
+                let slot = known.slot(&decoded.asset, &decoded.name);
+                let is_declared = slot.is_some_and(|slot| known.resolve(slot, decoded.product.as_deref()).is_some());
+                let is_ignored = known.ignored_by(&decoded.asset, &decoded.name).is_some();
+                if opened.message.at.is_none() && !is_declared && !is_ignored {
+                    let unit = decoded.unit.as_deref().or(decoded.unit_hint.as_deref());
+                    missing.add((&decoded.asset, &decoded.name), None, unit, Course::default());
+                }
+            }
+        }
     }
 }
 

@@ -14,13 +14,14 @@ use crate::{cargo, root, run};
 type Bench = fn() -> anyhow::Result<()>;
 
 /// What can be measured, in the order in which all of it runs.
-const BENCHES: [(&str, Bench); 6] = [
+const BENCHES: [(&str, Bench); 7] = [
     ("publish", publish),
     ("restart", restart),
     ("decode", decode),
     ("sparkplug", sparkplug),
     ("store", store),
     ("figures", figures),
+    ("statistics", statistics),
 ];
 
 /// Runs the named benchmarks, or all of them.
@@ -75,6 +76,10 @@ fn store() -> anyhow::Result<()> {
 
 fn figures() -> anyhow::Result<()> {
     example("pilotline-aggregator", "bench_figures", &[])
+}
+
+fn statistics() -> anyhow::Result<()> {
+    example("pilotline-aggregator", "bench_statistics", &[])
 }
 
 /// Runs an example of a crate in release.

@@ -440,17 +440,13 @@ fn solve(columns: &[Vec<f64>], target: &[f64], names: &[String]) -> Result<Solut
 
     let p = columns.len();
     let solved = factored.back_substitute(&factored.target, p);
+    let unit = |k: usize| -> Vec<f64> { (0..p).map(|row| if row == k { 1.0 } else { 0.0 }).collect() };
+    let inverse: Vec<Vec<f64>> = (0..p).map(|k| factored.back_substitute(&unit(k), p)).collect();
     let mut coefficients = vec![0.0; p];
-    let mut factor = vec![vec![0.0; p]; p];
-    for (k, &column) in factored.pivots.iter().enumerate() {
-        coefficients[column] = solved[k] / scales[column];
-    }
-    for k in 0..p {
-        let unit: Vec<f64> = (0..p).map(|row| if row == k { 1.0 } else { 0.0 }).collect();
-        let inverse_column = factored.back_substitute(&unit, p);
-        for (row, &column) in factored.pivots.iter().enumerate() {
-            factor[column][k] = inverse_column[row] / scales[column];
-        }
+    let mut factor = vec![Vec::new(); p];
+    for (row, &column) in factored.pivots.iter().enumerate() {
+        coefficients[column] = solved[row] / scales[column];
+        factor[column] = inverse.iter().map(|inverse_column| inverse_column[row] / scales[column]).collect();
     }
     Ok(Solution { coefficients, factor })
 }
@@ -580,7 +576,7 @@ fn spread(values: &[f64]) -> Spread {
 }
 
 /// A sum of squares that is nothing but the rounding of the mean is zero: the observed values are all the same.
-fn without_rounding(sst: f64, total: f64, observed: &[f64]) -> f64 {
+pub(crate) fn without_rounding(sst: f64, total: f64, observed: &[f64]) -> f64 {
     let largest = observed.iter().fold(0.0, |largest: f64, y| largest.max(y.abs()));
     let rounding = 2.0 * ROUNDING * largest;
     if sst <= total * rounding * rounding { 0.0 } else { sst }
@@ -666,13 +662,13 @@ mod tests {
     fn a_collinear_design_names_the_columns_that_depend_on_each_other_and_no_other() {
         let steps = [1.0, 4.0, 2.0, 8.0, 5.0, 7.0];
         let twice = OUTPUT.map(|x| 2.0 * x + 3.0);
-        let (constant, names) = ([7.0; 6], |error: FitError| match error {
-            FitError::Collinear { names } => names,
-            other => panic!("{other}"),
-        });
-        let of = |variables: &[Variable]| names(fit(&USE, variables, Intercept::Fitted, Weighting::Equal).unwrap_err());
+        let of = |variables: &[Variable]| {
+            let refused = fit(&USE, variables, Intercept::Fitted, Weighting::Equal);
+            let Err(FitError::Collinear { names }) = refused else { panic!("{refused:?}") };
+            names
+        };
         let (output, steps) = (Variable::new("output", OUTPUT), Variable::new("steps", steps));
-        assert_eq!(of(&[output.clone(), Variable::new("constant", constant)]), ["intercept", "constant"]);
+        assert_eq!(of(&[output.clone(), Variable::new("constant", [7.0; 6])]), ["intercept", "constant"]);
         assert_eq!(of(&[steps.clone(), Variable::new("copy", steps.values.clone())]), ["steps", "copy"]);
         assert_eq!(of(&[output, steps, Variable::new("twice", twice)]), ["intercept", "output", "twice"]);
     }

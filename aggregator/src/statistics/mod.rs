@@ -11,14 +11,19 @@
 
 pub mod adjusted;
 pub mod cohort;
+pub mod degree_days;
 pub mod dispersion;
 pub mod distribution;
+pub mod equipment;
 pub mod guideline14;
 pub mod least_squares;
 pub mod lmdi;
+pub mod pace;
 pub mod pooled;
+pub mod price;
 pub mod proportion;
 pub mod rate;
+pub mod reduction;
 pub mod shift;
 pub mod standardised;
 pub mod sufficiency;
@@ -92,6 +97,8 @@ pub enum Undefined {
     NoEvents,
     #[error("too few values on one side")]
     TooFew,
+    #[error("the set of ratios is unbounded")]
+    Unbounded,
 }
 
 /// The ratio of two rates, reporting over baseline; infinite over an empty baseline. None where it is undefined: without a
@@ -125,15 +132,28 @@ impl LogRatio {
         self.within(confidence.z())
     }
 
-    /// ratio · exp(± quantile · se).
-    pub fn within(&self, quantile: f64) -> Interval {
-        let reach = quantile * self.se;
-        Interval { lower: libm::exp(self.log - reach), upper: libm::exp(self.log + reach) }
+    /// ratio · exp(± t se), with degrees of freedom.
+    pub fn interval_t(&self, confidence: Confidence, df: f64) -> Interval {
+        self.within(confidence.t(df))
     }
 
     /// The p-value of "ratio < `limit`": small proves it.
     pub fn p_below(&self, limit: f64) -> f64 {
-        distribution::normal_cdf(standardised(self.log - libm::log(limit), self.se))
+        self.p_below_t(limit, f64::INFINITY)
+    }
+
+    /// The same with degrees of freedom.
+    pub fn p_below_t(&self, limit: f64, df: f64) -> f64 {
+        if limit <= 0.0 {
+            return 1.0;
+        }
+        distribution::student_cdf(standardised(self.log - libm::log(limit), self.se), df)
+    }
+
+    /// ratio · exp(± quantile · se).
+    pub fn within(&self, quantile: f64) -> Interval {
+        let reach = quantile * self.se;
+        Interval { lower: libm::exp(self.log - reach), upper: libm::exp(self.log + reach) }
     }
 }
 

@@ -41,7 +41,8 @@ impl Score {
         let p1 = (r * p2).min(1.0);
         let variance = p1 * (1.0 - p1) / n1 + r * r * p2 * (1.0 - p2) / n2;
         let factor = match self {
-            Score::MiettinenNurminen => n / (n - 1.0),
+            // Effective counts may add up to less than one piece.
+            Score::MiettinenNurminen => n / (n - 1.0).max(f64::MIN_POSITIVE),
             Score::Koopman => 1.0,
         };
         standardised(x1 / n1 - r * (x2 / n2), (variance * factor).sqrt())
@@ -50,6 +51,9 @@ impl Score {
     /// The p-value of "ratio < `limit`"; small proves it. None where the ratio is undefined.
     pub fn p_below(self, reporting: Counted, baseline: Counted, limit: f64, phi: f64) -> Option<f64> {
         super::ratio(reporting, baseline)?;
+        if limit <= 0.0 {
+            return Some(1.0);
+        }
         Some(normal_cdf(self.z(reporting, baseline, limit) / phi.sqrt()))
     }
 

@@ -50,6 +50,9 @@ impl Method {
     /// The p-value of "ratio < `limit`"; small proves it. None where the ratio is undefined.
     pub fn p_below(self, reporting: Counted, baseline: Counted, limit: f64) -> Option<f64> {
         super::ratio(reporting, baseline)?;
+        if limit <= 0.0 {
+            return Some(1.0);
+        }
         let (y1, y2) = (reporting.count, baseline.count);
         let g = limit * (reporting.size / baseline.size);
         Some(match self {

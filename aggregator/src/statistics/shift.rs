@@ -13,7 +13,7 @@
 //!   Ties across the samples are left out of it: they come and go with the trial ratio;
 //! - interval and test agree: the p-value of "ratio < r0" is below α/2 exactly where the upper bound is below r0.
 
-use super::distribution::{normal_cdf, student_cdf};
+use super::distribution::normal_cdf;
 use super::{Confidence, Interval, LogRatio, Undefined, standardised};
 use crate::sum::{Sum, sum};
 
@@ -21,6 +21,8 @@ use crate::sum::{Sum, sum};
 pub const EXACT_MAX: usize = 50;
 /// Up to this many pairs the differences are simply written down: selection by counting, twice, takes longer below it.
 const PAIRS_WRITTEN_MAX: usize = 1 << 9;
+/// Halvings of the range after which single differences are tried as well: without many equal ones, 2^16 fewer pairs are left.
+const HALVINGS: usize = 16;
 
 /// The logarithms of positive values, sorted.
 pub fn sorted_logs(values: impl IntoIterator<Item = f64>) -> Vec<f64> {
@@ -137,6 +139,9 @@ impl Pairs {
 
 /// The p-value of "ratio < `limit`"; small proves it.
 pub fn p_below(reporting: &[f64], baseline: &[f64], limit: f64) -> f64 {
+    if limit <= 0.0 {
+        return 1.0;
+    }
     Null::of(reporting, baseline).cdf(Pairs::of(reporting, baseline, limit))
 }
 
@@ -189,13 +194,36 @@ impl GeometricRatio {
 
     /// ratio · exp(± t se).
     pub fn interval(&self, confidence: Confidence) -> Interval {
-        self.log.within(confidence.t(self.df))
+        self.log.interval_t(confidence, self.df)
     }
 
     /// The p-value of "ratio < `limit`"; small proves it.
     pub fn p_below(&self, limit: f64) -> f64 {
-        student_cdf(standardised(self.log.log - libm::log(limit), self.log.se), self.df)
+        self.log.p_below_t(limit, self.df)
     }
+}
+
+/// Fieller's interval for the ratio of two plain means, Welch's degrees of freedom: for comparison only, since one long order
+/// makes it wide.
+///
+/// # Errors
+/// `TooFew` below two values on a side, `Unbounded` where the baseline's mean is not distinct from zero.
+pub fn fieller(reporting: &[f64], baseline: &[f64], confidence: Confidence) -> Result<Interval, Undefined> {
+    if reporting.len() < 2 || baseline.len() < 2 {
+        return Err(Undefined::TooFew);
+    }
+    let (x, y) = (Moments::of(reporting), Moments::of(baseline));
+    let (vx, vy) = (x.squares / (x.n - 1.0) / x.n, y.squares / (y.n - 1.0) / y.n);
+    let both = vx + vy;
+    let df = if both > 0.0 { both * both / (vx * vx / (x.n - 1.0) + vy * vy / (y.n - 1.0)) } else { x.n + y.n - 2.0 };
+    let t = confidence.t(df);
+    // (mx − r my)² = t² (vx + r² vy), solved for r.
+    let (a, b, c) = (y.mean * y.mean - t * t * vy, x.mean * y.mean, x.mean * x.mean - t * t * vx);
+    if a <= 0.0 {
+        return Err(Undefined::Unbounded);
+    }
+    let root = (b * b - a * c).max(0.0).sqrt();
+    Ok(Interval { lower: (b - root) / a, upper: (b + root) / a })
 }
 
 /// Joins the log ratios of products by their weights (METHOD 7.4): θ = sum w θ_k, se² = sum w² se_k², weights made to add
@@ -290,15 +318,65 @@ pub fn median_difference(a: &[f64], b: &[f64]) -> f64 {
 
 /// The difference of `rank` (from 0) among all `a − b`: the smallest double that at least `rank + 1` pairs do not exceed.
 ///
-/// Doubles are searched by their bits in order, so that the answer is one of the differences, exactly.
+/// Halves the range of values until few pairs lie in it, and writes those down; the answer is one of the differences, exactly.
+/// Where many pairs have one and the same difference, halving would go on for long: then the least one left is tried as well.
 fn select_difference(a: &[f64], b: &[f64], rank: usize) -> f64 {
-    let (mut low, mut high) = (ordered(a[0] - b[b.len() - 1]), ordered(a[a.len() - 1] - b[0]));
-    while low < high {
-        let middle = low + (high - low) / 2;
-        if n_not_above(a, b, from_ordered(middle)) > rank { high = middle } else { low = middle + 1 }
+    let (mut low, mut high) = (a[0] - b[b.len() - 1], a[a.len() - 1] - b[0]);
+    let (mut n_below_low, mut n_to_high) = (0, a.len() * b.len());
+    for step in 0.. {
+        if n_to_high - n_below_low <= PAIRS_WRITTEN_MAX || low >= high {
+            break;
+        }
+        if step >= HALVINGS {
+            let least = least_from(a, b, low);
+            let n = n_not_above(a, b, least);
+            if n > rank {
+                return least + 0.0;
+            }
+            (low, n_below_low) = (least.next_up(), n);
+        }
+        let middle = middle_of(low, high);
+        let n = n_not_above(a, b, middle);
+        if n > rank {
+            (high, n_to_high) = (middle, n);
+        } else {
+            (low, n_below_low) = (middle.next_up(), n);
+        }
     }
-    // −0 and 0 are one difference.
-    from_ordered(low) + 0.0
+    if low >= high {
+        // −0 and 0 are one difference.
+        return high + 0.0;
+    }
+    let mut between = Vec::with_capacity(n_to_high - n_below_low);
+    let mut first = 0;
+    for x in a {
+        while first < b.len() && x - b[first] > high {
+            first += 1;
+        }
+        between.extend(b[first..].iter().map(|y| x - y).take_while(|difference| *difference >= low));
+    }
+    *between.select_nth_unstable_by(rank - n_below_low, f64::total_cmp).1 + 0.0
+}
+
+/// The least difference that is not below `low`; there is one.
+fn least_from(a: &[f64], b: &[f64], low: f64) -> f64 {
+    let (mut least, mut last) = (f64::INFINITY, 0);
+    for x in a {
+        // The subtrahend grows with `x`: the last one that leaves enough gives the least difference of this row.
+        while last < b.len() && x - b[last] >= low {
+            last += 1;
+        }
+        if let Some(y) = last.checked_sub(1).map(|last| b[last]) {
+            least = least.min(x - y);
+        }
+    }
+    least
+}
+
+/// A double from `low` on and below `high`, which is greater: half-way, or by the order of doubles where they are neighbours.
+fn middle_of(low: f64, high: f64) -> f64 {
+    let middle = low + (high - low) / 2.0;
+    if (low..high).contains(&middle) { middle } else { low }
 }
 
 /// How many pairs have `a − b ≤ limit`.
@@ -321,18 +399,6 @@ fn n_beyond(a: &[f64], b: &[f64], too_large: impl Fn(f64) -> bool) -> usize {
         n += b.len() - first;
     }
     n
-}
-
-/// The bits of a double as an integer that orders like it.
-fn ordered(value: f64) -> i128 {
-    let bits = value.to_bits();
-    if bits >> 63 == 0 { i128::from(bits) } else { -i128::from(bits & !(1 << 63)) }
-}
-
-fn from_ordered(order: i128) -> f64 {
-    // Safe because `order` lies between two values of `ordered`.
-    let bits = u64::try_from(order.unsigned_abs()).expect("an ordered double");
-    f64::from_bits(if order < 0 { bits | 1 << 63 } else { bits })
 }
 
 #[cfg(test)]
@@ -375,6 +441,19 @@ mod tests {
             let mut all: Vec<f64> = a.iter().flat_map(|x| b.iter().map(move |y| x - y)).collect();
             all.sort_by(f64::total_cmp);
             prop_assert_eq!(median_difference(&a, &b), median_of_sorted(&all));
+            let rank = rank % all.len();
+            prop_assert_eq!(select_difference(&a, &b, rank), all[rank]);
+        }
+
+        #[test]
+        fn selection_finds_it_among_many_equal_values(mut a in proptest::collection::vec(0i8..4, 20..60),
+                                                      mut b in proptest::collection::vec(0i8..4, 20..60), rank in 0usize..3600) {
+            a.sort_unstable();
+            b.sort_unstable();
+            let logs = |values: &[i8]| values.iter().map(|value| libm::log(f64::from(*value) + 0.3)).collect::<Vec<f64>>();
+            let (a, b) = (logs(&a), logs(&b));
+            let mut all: Vec<f64> = a.iter().flat_map(|x| b.iter().map(move |y| x - y)).collect();
+            all.sort_by(f64::total_cmp);
             let rank = rank % all.len();
             prop_assert_eq!(select_difference(&a, &b, rank), all[rank]);
         }

@@ -113,7 +113,7 @@ pub fn judge(
     let mut findings = of_model(fit, decides);
     findings.push(plausible(fit, signs, decides));
     findings.push(reporting_means(fit, reporting, decides));
-    findings.push(at_most(Criterion::CvRmseUsable, Effect::Invalidates, fit.statistics().cv_rmse, 1.0));
+    findings.push(at_most(Criterion::CvRmseUsable, Effect::Invalidates, cv_rmse(fit), 1.0));
     let bias = fit.statistics().nmbe.map(f64::abs);
     findings.push(Finding {
         passed: bias.is_some_and(|bias| bias < BIAS_LIMIT),
@@ -156,6 +156,11 @@ fn at_most(criterion: Criterion, effect: Effect, value: Option<f64>, limit: f64)
 
 fn below(criterion: Criterion, effect: Effect, value: Option<f64>, limit: f64) -> Finding {
     Finding { passed: value.is_some_and(|value| value < limit), ..at_most(criterion, effect, value, limit) }
+}
+
+/// Beside a negative mean, as of a site that exports, its sign says nothing about accuracy.
+fn cv_rmse(fit: &Fit) -> Option<f64> {
+    fit.statistics().cv_rmse.map(f64::abs)
 }
 
 /// The coefficients of the variables, without the intercept.
@@ -238,7 +243,7 @@ fn accuracy(fit: &Fit, comparison: &Comparison, months: f64) -> [Finding; 2] {
     // Safe because 0.68 lies between 0 and 1.
     let confidence = Confidence::new(0.68).expect("a confidence within (0, 1)");
     [
-        at_most(Criterion::CvRmseAccurate, Effect::Flags, fit.statistics().cv_rmse, limit),
+        at_most(Criterion::CvRmseAccurate, Effect::Flags, cv_rmse(fit), limit),
         below(Criterion::Uncertainty, Effect::Flags, comparison.relative_uncertainty(confidence), 0.5),
     ]
 }

@@ -3,7 +3,7 @@
 use aggregator::statistics::lmdi::{Decomposition, LmdiError, Row, add_up, decompose, logarithmic_mean};
 use proptest::prelude::*;
 
-use crate::vector::{near, number, numbers, vector};
+use crate::vector::{list, near, number, numbers, vector};
 
 /// Categories: factors before, factors after.
 fn of(rows: &[(Vec<f64>, Vec<f64>)]) -> Result<Decomposition, LmdiError> {
@@ -16,7 +16,7 @@ fn every_value_of_the_vector() {
     let vector = vector("lmdi_1971_1972");
     let (expected, relative) = (&vector["expected"], number(&vector["tolerance"]["relative"]));
     let absolute = number(&vector["tolerance"]["published_absolute"]);
-    let side = |name: &str| vector["inputs"][name].as_array().unwrap().iter().map(numbers).collect::<Vec<_>>();
+    let side = |name: &str| list(&vector["inputs"][name]).iter().map(numbers).collect::<Vec<_>>();
     let rows: Vec<(Vec<f64>, Vec<f64>)> = side("x0").into_iter().zip(side("xT")).collect();
     let found = of(&rows).unwrap();
     near(found.before, number(&expected["V0"]), relative);

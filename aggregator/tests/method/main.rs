@@ -2,7 +2,9 @@
 //!
 //! One module a subject. `vectors/README.md` says where each file comes from.
 
+mod identities;
 mod lmdi;
+mod path;
 mod proportion;
 mod rate;
 mod shift;

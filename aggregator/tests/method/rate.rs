@@ -4,15 +4,15 @@ use aggregator::statistics::rate::Method;
 use aggregator::statistics::{Confidence, Counted, Interval, ratio};
 use proptest::prelude::*;
 
-use crate::vector::{counted, near, near_interval, number, vector};
+use crate::vector::{counted, list, near, near_interval, number, vector};
 
 #[test]
 fn every_value_of_the_vector() {
     let vector = vector("poisson_ratio");
     let relative = number(&vector["tolerance"]["relative"]);
-    let cases = vector["inputs"]["cases"].as_array().unwrap();
+    let cases = list(&vector["inputs"]["cases"]);
     assert_eq!(cases.len(), 3);
-    for (case, expected) in cases.iter().zip(vector["expected"]["cases"].as_array().unwrap()) {
+    for (case, expected) in cases.iter().zip(list(&vector["expected"]["cases"])) {
         let (r, b) = (counted(case, "y1", "t1"), counted(case, "y2", "t2"));
         near(ratio(r, b).unwrap(), number(&expected["rate_ratio"]), relative);
         let methods =

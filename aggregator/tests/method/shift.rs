@@ -1,8 +1,8 @@
 //! METHOD 7.2 to 7.4 and 7.7: Hodges–Lehmann and geometric-mean ratios.
 
 use aggregator::statistics::shift::{
-    EXACT_MAX, GeometricRatio, Null, Pairs, Variance, hodges_lehmann, hodges_lehmann_interval, p_below, se_of_interval,
-    sorted_logs, weighted,
+    EXACT_MAX, GeometricRatio, Null, Pairs, Variance, fieller, hodges_lehmann, hodges_lehmann_interval, p_below,
+    se_of_interval, sorted_logs, weighted,
 };
 use aggregator::statistics::{Confidence, Interval, LogRatio, Undefined};
 use proptest::prelude::*;
@@ -47,6 +47,26 @@ fn every_value_of_the_completed_orders() {
     let pooled = GeometricRatio::of(&r, &b, Variance::Shared).unwrap();
     near_interval(pooled.interval(Confidence::NINETY_FIVE), &geometric["pooled_ci_95"], relative);
     assert_eq!(pooled.df, 36.0);
+}
+
+/// METHOD 7.1: on the same orders Fieller's interval for the ratio of means holds 1 and Hodges–Lehmann's does not.
+#[test]
+fn methods_disagree_about_significance_on_the_same_orders() {
+    let vector = vector("cycle_time");
+    let (r, b) = (numbers(&vector["inputs"]["reporting_completed"]), numbers(&vector["inputs"]["baseline_completed"]));
+    let means = fieller(&r, &b, Confidence::NINETY_FIVE).unwrap();
+    assert!(means.contains(1.0) && means.contains(0.7927040929029), "{means:?}");
+    let logs = (sorted_logs(r.clone()), sorted_logs(b.clone()));
+    assert!(!hodges_lehmann_interval(&logs.0, &logs.1, Confidence::NINETY_FIVE).contains(1.0));
+    assert_eq!(fieller(&r, &[-1.0, 2.0], Confidence::NINETY), Err(Undefined::Unbounded));
+    assert_eq!(fieller(&r, &[1.0], Confidence::NINETY), Err(Undefined::TooFew));
+    assert_eq!(fieller(&[2.0, 2.0], &[4.0, 4.0], Confidence::NINETY), Ok(Interval { lower: 0.5, upper: 0.5 }));
+}
+
+#[test]
+fn a_limit_of_nothing_is_never_proven() {
+    let logs = sorted_logs([1.0, 2.0, 3.0]);
+    assert_eq!([p_below(&logs, &logs, 0.0), LogRatio { log: -1.0, se: 0.1 }.p_below(-0.2)], [1.0; 2]);
 }
 
 #[test]

@@ -11,13 +11,13 @@ use aggregator::statistics::{Confidence, Counted, Interval, Measure, Undefined};
 use proptest::prelude::*;
 use serde_json::Value;
 
-use crate::vector::{near, near_interval, number, numbers, vector};
+use crate::vector::{list, near, near_interval, number, numbers, vector};
 
 const NINETY_FIVE: Confidence = Confidence::NINETY_FIVE;
 
 fn strata(inputs: &Value) -> Vec<Stratum> {
     let side = |value: &Value| of(number(&value[0]), number(&value[1]));
-    let sides = inputs["reporting"].as_array().unwrap().iter().zip(inputs["baseline"].as_array().unwrap());
+    let sides = list(&inputs["reporting"]).iter().zip(list(&inputs["baseline"]));
     sides.map(|(reporting, baseline)| Stratum { reporting: side(reporting), baseline: side(baseline) }).collect()
 }
 

@@ -172,6 +172,7 @@ fn a_truncated_log_of_an_unchanged_process_shows_no_improvement() {
             }
             Comparison::NoFigure(_) => None,
         };
+        // One sequence in ten would be beside a 90 % interval by chance; this one is not.
         if let Some(interval) = interval {
             figures += 1;
             assert!(interval.contains(1.0), "{hours} h: {interval:?}");

@@ -27,9 +27,8 @@ use super::{Anonymous, Context, PACKET_BYTES_MAX, Peer, RECEIVE_MAXIMUM};
 use crate::commit::{
     Client, Delivery, DoorState, Item, Mail, Mailbox, Open, Opened, Prepared, Step, Subscriptions, Verdict, Work,
 };
-use crate::hub;
 use crate::index::Index;
-use crate::normalize::{Outcome, Rejected, normalize};
+use crate::normalize::{Outcome, Rejected, normalize, usurped};
 use crate::observation::LISTENER;
 use crate::sources::Connected;
 use crate::{Identity, Observation};
@@ -472,18 +471,10 @@ impl<S: AsyncRead + AsyncWrite + Unpin> Connection<S> {
 
     /// What the message in hand comes to. Who says what only a host may say is not authorized, whoever it is.
     fn outcome(&self, index: &Index) -> Outcome {
-        let topic = &self.observation.topic;
-        if !hub::is_ours(topic) {
-            return normalize(&self.observation, &self.identity, index);
+        match usurped(&self.observation, &self.identity, index) {
+            Some(rejected) => Outcome::Rejected(rejected),
+            None => normalize(&self.observation, &self.identity, index),
         }
-        let pilot = match &self.identity {
-            Identity::Anonymous => index.bound(topic).cloned(),
-            Identity::Login { pilot, .. } => Some(pilot.clone()),
-        };
-        let detail =
-            format!("only this host may publish on {topic:?}: it commands edge nodes and says whether it is online");
-        let refusal = Refusal { reason: Reason::NotAuthorized, part: RefusedPart::Message, detail };
-        Outcome::Rejected(Rejected { pilot, refusals: vec![refusal], sequence: None })
     }
 
     fn prepared(&mut self, delivery: Delivery, outcome: Outcome, bytes: usize, index: &Index) {

@@ -117,8 +117,8 @@ fn united_manufacturing_hub_analytics() {
         add,
         &["e/s good 95 1719931704927 product=5678", "e/s defective 5 1719931704927 product=5678"],
     );
-    let correction = "correction_by_message: umh.toml: umh-corrections: a correction needs an author and a reason: use \
-                      `pilotline correct`";
+    let correction = "correction_by_message: umh.toml: umh-corrections: a correction needs an author and a reason: a \
+                      person makes it, no message can";
     let bad = r#"{"external_product_type_id":"5678","end_time_unix_ms":1719931704927,"bad_quantity":10}"#;
     check(&on("product/set-bad-quantity"), bad, &[correction]);
     let span = r#"{"start_time_unix_ms":1719931604927,"end_time_unix_ms":1719931704927}"#;

@@ -133,6 +133,11 @@ impl Mappings {
         Mappings { all: Arc::new(All { own, builtin, replaced, fixed }) }
     }
 
+    /// The built-in profiles as `(name, text)`: to read, or to copy a rule from.
+    pub fn profiles() -> impl Iterator<Item = (&'static str, &'static str)> {
+        builtin::FILES.iter().map(|(file, text)| (file.trim_end_matches(".toml"), *text))
+    }
+
     /// Runs every `[[rule.test]]`; a mistake for each that does not give what it expects.
     pub fn test(&self) -> Vec<Mistake> {
         let mut mistakes = builtin_files().1.clone();

@@ -269,3 +269,16 @@ fn what_is_ignored_or_declared_is_not_suggested() {
     let ignoring = plant.under(&format!("{PLANT}[[ignore]]\nasset = \"line-q\"\nname = \"*\"\n"));
     assert_eq!(suggest(&pilot_id(), &ignoring), "");
 }
+
+#[test]
+fn the_end_of_a_name_is_the_unit_of_what_takes_it() {
+    let unit = |name: &str| {
+        let guessed = Guessed::new(name, &Sent::default(), None);
+        guessed.unit.map(|(unit, _)| unit.symbol().to_owned())
+    };
+    assert_eq!(unit("CycleTime_ms").as_deref(), Some("ms"));
+    assert_eq!(unit("cycle_min").as_deref(), Some("min"));
+    assert_eq!(unit("power_W").as_deref(), Some("W"));
+    assert_eq!(unit("coal_t").as_deref(), Some("t"));
+    assert_eq!((unit("power_min"), unit("good_t"), unit("t")), (None, None, None));
+}

@@ -109,6 +109,12 @@ pub(super) fn unit(name: &str) -> Option<Unit> {
     pieces(name).filter(is_clear).find_map(Unit::parse)
 }
 
+/// The unit that ends the name, also one whose letters mean other things elsewhere: for who knows what is measured.
+pub(super) fn last_unit(name: &str) -> Option<Unit> {
+    let (_, last) = name.rsplit_once(|c: char| !c.is_alphanumeric())?;
+    Unit::parse(last)
+}
+
 fn stands(word: &str, lower: &str) -> bool {
     match word.strip_prefix('=') {
         Some(whole) => pieces(lower).any(|piece| piece == whole),
