@@ -271,6 +271,7 @@ fn trend_legend(view: &PilotView, lang: Lang) -> Markup {
             li { (line("glide")) (lang.of("glide path", "进度线")) }
             li { svg height="14" width="14" viewBox="-7 -7 14 14" aria-hidden="true" { path class="stage-mark" d="M0-6 6 0 0 6-6 0z" {} }
                 (lang.of("stage target", "阶段目标")) }
+            li { (svg::whisker_sign()) (lang.of("90 % interval", "90%置信区间")) }
             @if view.truth.is_some() {
                 li { svg height="10" width="10" viewBox="-5 -5 10 10" aria-hidden="true" { circle class="truth" r="3.5" {} }
                     (lang.of("what the simulator was told", "模拟设定值")) }

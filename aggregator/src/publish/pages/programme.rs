@@ -87,6 +87,12 @@ fn headline(view: &ProgrammeView, lang: Lang) -> String {
 fn shortfall(figure: &Figure, lang: Lang) -> Option<String> {
     let (reduction, target) = (reduction_of(figure)?, figure.target?);
     let name = words::indicator(lang, &figure.indicator);
+    if reduction >= target {
+        return Some(match lang {
+            Lang::En => format!("{name} is there by its value, and its interval does not prove it"),
+            Lang::Zh => format!("{name}按数值已达标，但置信区间尚不能证实"),
+        });
+    }
     let points = crate::publish::number::percent(target - reduction);
     Some(match lang {
         Lang::En => format!("{name} is {points} percentage points short"),
@@ -172,6 +178,7 @@ fn legend(lang: Lang) -> Markup {
                 (lang.of("stage target", "阶段目标")) }
             li { svg height="12" width="12" viewBox="-6 0 12 12" aria-hidden="true" { path class="path-mark" d="M0 1l-5 9h10z" {} }
                 (lang.of("glide path at the end of the period", "期末进度线")) }
+            li { (svg::whisker_sign()) (lang.of("90 % interval", "90%置信区间")) }
         }
     }
 }

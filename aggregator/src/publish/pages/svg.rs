@@ -155,6 +155,13 @@ fn whisker(scale: &Scale, figure: &Figure, y: f64) -> Markup {
     }
 }
 
+/// The interval's sign in a legend.
+pub(crate) fn whisker_sign() -> Markup {
+    html! {
+        svg height="12" width="26" viewBox="0 0 26 12" aria-hidden="true" { path class="whisker" d="M1 1v10M1 6h24M25 1v10" {} }
+    }
+}
+
 /// The first stage's label stands left of its mark, the others' right, so that two never meet; at the edge there is room on
 /// the left only.
 fn label_anchor(scale: &Scale, index: usize, stage: &Stage) -> &'static str {
