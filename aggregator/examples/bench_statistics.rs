@@ -2,15 +2,21 @@
 //! year of months with its adjusted baseline and the interval of its ratio.
 //!
 //! `cargo run --release -p pilotline-aggregator --example bench_statistics`: prints what was done and the best and the middle
-//! time of many. The year is made of whole numbers, so that each run measures the same work.
+//! time of many. The year is made of whole numbers, so that each run measures the same work. Then a table: how often intervals
+//! hold the truth, in draws of a known process with a fixed seed.
 
 use std::hint::black_box;
 use std::time::Instant;
 
-use aggregator::statistics::Confidence;
 use aggregator::statistics::adjusted::{RatioInterval, Rows, adjust};
 use aggregator::statistics::degree_days::{Cooling, Day, Grid, Periods, Temperature, search};
+use aggregator::statistics::distribution::normal_quantile;
 use aggregator::statistics::least_squares::{Fit, FitError, Intercept, Variable, Weighting, fit};
+use aggregator::statistics::price::{Month, UnitCost};
+use aggregator::statistics::proportion::Score;
+use aggregator::statistics::rate::Method;
+use aggregator::statistics::shift::{hodges_lehmann_interval, sorted_logs};
+use aggregator::statistics::{Confidence, Counted, Interval};
 
 /// What the grid may take, in milliseconds.
 const GRID_LIMIT_MS: f64 = 10.0;
@@ -35,6 +41,108 @@ fn main() {
     );
     let (best, middle) = timed_ms(200, || months(365).map(|fit| interval(&fit, 365)).ok());
     println!("the same with 365 rows: best {:.0} µs, middle {:.0} µs", best * 1e3, middle * 1e3);
+    coverage();
+}
+
+/// Draws of a row of the table.
+const DRAWS: usize = 20_000;
+/// With 20,000 draws a share of 0.9 is known to ±0.004 (two standard errors).
+const NOMINAL: [Confidence; 2] = [Confidence::NINETY, Confidence::NINETY_FIVE];
+
+/// How often intervals hold the truth.
+fn coverage() {
+    println!("\nshare of {DRAWS} intervals that hold the true ratio            nominal 0.90   0.95");
+    let mut random = Random(20_261_124);
+    for (n, rate, ratio) in [(200.0, 0.02, 0.8), (500.0, 0.01, 0.8), (1_000.0, 0.02, 0.7), (20_000.0, 0.01, 0.8)] {
+        let (r, b) = (Binomial::new(n, rate * ratio), Binomial::new(n, rate));
+        row(&format!("proportions, {n} each, baseline {rate}, ratio {ratio}: score"), ratio, |confidence| {
+            let (reporting, baseline) = (r.draw(&mut random, n), b.draw(&mut random, n));
+            Score::MiettinenNurminen.interval(reporting, baseline, confidence, 1.0)
+        });
+    }
+    for (expected, ratio) in [(5.0, 0.8), (20.0, 0.8), (200.0, 0.7)] {
+        let (r, b) = (Binomial::rare(expected * ratio), Binomial::rare(expected));
+        row(&format!("rates, {expected} events in the baseline, ratio {ratio}: mid-P"), ratio, |confidence| {
+            let (reporting, baseline) = (r.draw(&mut random, 1_000.0), b.draw(&mut random, 1_000.0));
+            Method::MidP.interval(reporting, baseline, confidence)
+        });
+    }
+    for (n, m) in [(5, 12), (18, 20), (60, 120)] {
+        row(&format!("lead times, log-normal, {n} against {m}, ratio 0.8: Hodges–Lehmann"), 0.8, |confidence| {
+            let mut draw =
+                |n: usize, shift: f64| sorted_logs((0..n).map(|_| (shift.ln() + 0.4 * random.normal()).exp()));
+            let (reporting, baseline) = (draw(n, 0.8 * 40.0), draw(m, 40.0));
+            Some(hodges_lehmann_interval(&reporting, &baseline, confidence))
+        });
+    }
+    for (n, m) in [(3, 12), (12, 12), (12, 36)] {
+        row(&format!("months of cost, {n} against {m}, ratio 0.8: ratio estimator"), 0.8, |confidence| {
+            let mut draw = |n: usize, ratio: f64| {
+                let month = |_| {
+                    let output = 900.0 + 200.0 * random.uniform();
+                    Month { cost: 50.0 * ratio * output * (1.0 + 0.03 * random.normal()), output }
+                };
+                UnitCost::of(&(0..n).map(month).collect::<Vec<Month>>())
+            };
+            let (reporting, baseline) = (draw(n, 0.8)?, draw(m, 1.0)?);
+            let (ratio, df) = reporting.ratio(&baseline);
+            Some(ratio.interval_t(confidence, df))
+        });
+    }
+}
+
+fn row(what: &str, truth: f64, mut interval: impl FnMut(Confidence) -> Option<Interval>) {
+    let shares = NOMINAL.map(|confidence| {
+        let held = (0..DRAWS).filter(|_| interval(confidence).is_some_and(|interval| interval.contains(truth)));
+        held.count() as f64 / DRAWS as f64
+    });
+    println!("{what:<72} {:.4} {:.4}", shares[0], shares[1]);
+}
+
+/// splitmix64: a fixed seed gives the same table everywhere.
+struct Random(u64);
+
+impl Random {
+    fn uniform(&mut self) -> f64 {
+        self.0 = self.0.wrapping_add(0x9e37_79b9_7f4a_7c15);
+        let mut z = self.0;
+        z = (z ^ (z >> 30)).wrapping_mul(0xbf58_476d_1ce4_e5b9);
+        z = (z ^ (z >> 27)).wrapping_mul(0x94d0_49bb_1331_11eb);
+        ((z ^ (z >> 31)) >> 11) as f64 / (1u64 << 53) as f64
+    }
+
+    fn normal(&mut self) -> f64 {
+        normal_quantile(self.uniform().max(1e-300))
+    }
+}
+
+/// A count by inversion of its distribution.
+struct Binomial {
+    cumulated: Vec<f64>,
+}
+
+impl Binomial {
+    fn new(n: f64, p: f64) -> Binomial {
+        let (mut mass, mut total, mut cumulated) = ((n * (-p).ln_1p()).exp(), 0.0, Vec::new());
+        let mut count = 0.0;
+        while count <= n && (count < n * p || mass > 1e-18) {
+            total += mass;
+            cumulated.push(total);
+            mass *= (n - count) / (count + 1.0) * p / (1.0 - p);
+            count += 1.0;
+        }
+        Binomial { cumulated }
+    }
+
+    /// Poisson, as a binomial of very many trials.
+    fn rare(expected: f64) -> Binomial {
+        Binomial::new(1e12, expected / 1e12)
+    }
+
+    fn draw(&self, random: &mut Random, size: f64) -> Counted {
+        let uniform = random.uniform();
+        Counted { count: self.cumulated.partition_point(|total| *total < uniform) as f64, size }
+    }
 }
 
 /// A year from −20 °C to 30 °C at a site that heats and cools, with a week's rhythm.
