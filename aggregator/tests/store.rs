@@ -382,6 +382,37 @@ fn a_month_that_closes_enters_the_figures() {
 }
 
 #[test]
+fn production_cycles_go_with_the_end_of_the_data_while_orders_are_followed() {
+    let mut plant = Plant::new(pilot("Asia/Shanghai", SERIES));
+    // The log as it was at noon of 10 December: what was started last is still open, and nobody ever closes it.
+    let end = at("2016-12-10T12:00:00Z");
+    plant.orders(orders().into_iter().filter(|event| event.at.0 <= end).collect());
+    plant.catch_up(NOW);
+    plant.verify();
+    let rules = |plant: &Plant, period: &str| -> Vec<String> {
+        let figures = plant.figures("pilot:p", Some(period));
+        let cycle = figures.iter().find(|figure| figure.indicator.to_string() == "production_cycle").unwrap();
+        cycle.findings.iter().map(|finding| finding.rule.clone()).collect()
+    };
+    let mut seen = vec![rules(&plant, "2016-12")];
+    let november = plant.figures("pilot:p", Some("2016-11"));
+    let meter = plant.series("m", "electricity", None);
+    // A meter goes on in a month that is open: it closes no period, and moves the end of the data.
+    for later in ["2016-12-13T00:00:00Z", "2016-12-14T00:00:00Z", "2017-02-01T00:00:00Z", "2017-02-05T00:00:00Z"] {
+        plant.commit(vec![(meter, reading(at(later), 1.0))]);
+        plant.catch_up(NOW);
+        plant.verify();
+        seen.push(rules(&plant, "2016-12"));
+    }
+    assert_eq!(seen[0], ["few_orders"], "of four orders nothing is said");
+    let year = rules(&plant, "2016");
+    assert_eq!(year, ["open_orders"], "the one that nobody closed");
+    assert_eq!(rules(&plant, "2016-Q4"), ["open_orders"]);
+    let cycle = |figures: Vec<Figure>| figures.into_iter().find(|figure| figure.unit == "h").unwrap();
+    assert_eq!(cycle(plant.figures("pilot:p", Some("2016-11"))), cycle(november), "followed to its end long ago");
+}
+
+#[test]
 fn recompute_gives_back_what_was_there() {
     let mut plant = Plant::new(pilot("Asia/Shanghai", SERIES));
     let readings = history(&plant);
