@@ -152,6 +152,7 @@ fn figure(
         pilots_included: None,
         pilots_total: None,
         mean_of_reductions: None,
+        leave_one_out: None,
     }
 }
 

@@ -295,6 +295,7 @@ pub fn empty(scope: &Scope, indicator: &Indicator, period: Period) -> Figure {
         pilots_included: None,
         pilots_total: None,
         mean_of_reductions: None,
+        leave_one_out: None,
     }
 }
 

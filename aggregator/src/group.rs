@@ -99,6 +99,7 @@ fn one(
     figure.pilots_included = u32::try_from(included.len()).ok();
     figure.pilots_total = u32::try_from(n_pilots).ok();
     let reductions = sum(included.iter().filter_map(|figure| figure.reduction));
+    figure.leave_one_out = leave_one_out(&included, actual, adjusted);
     figure.mean_of_reductions = (!included.is_empty()).then(|| reductions / included.len() as f64);
     figure
 }
@@ -137,6 +138,17 @@ fn certainty(indicator: &Indicator, included: &[&Figure], actual: f64, adjusted:
         RatioInterval::Bounded(ratio) => Ok(Certainty { ratio, variance }),
         RatioInterval::Undetermined => Err(undetermined()),
     }
+}
+
+/// How far one pilot alone carries the group: the range of the reduction without one of them.
+fn leave_one_out(included: &[&Figure], actual: f64, adjusted: f64) -> Option<[f64; 2]> {
+    let without = |figure: &&Figure| {
+        let adjusted = adjusted - figure.adjusted_baseline?;
+        (adjusted > 0.0).then(|| 1.0 - (actual - figure.actual.unwrap_or(0.0)) / adjusted)
+    };
+    let all: Vec<f64> = included.iter().filter_map(without).collect();
+    let range = all.iter().fold([f64::INFINITY, f64::NEG_INFINITY], |[low, high], one| [low.min(*one), high.max(*one)]);
+    (included.len() > 1 && all.len() == included.len()).then_some(range)
 }
 
 /// The mean of a part of the figures, weighted by adjusted baseline; none where no figure has it.
@@ -193,6 +205,8 @@ mod tests {
         assert_eq!((figure.actual, figure.adjusted_baseline), (Some(2_680.0), Some(3_000.0)));
         assert!((figure.reduction.unwrap() - 0.10666666666666669).abs() < 1e-12);
         assert!((figure.mean_of_reductions.unwrap() - 0.155).abs() < 1e-12);
+        let [least, greatest] = figure.leave_one_out.unwrap();
+        assert!((least - 0.01).abs() < 1e-12 && (greatest - 0.3).abs() < 1e-12);
         assert_eq!((figure.pilots_included, figure.pilots_total), (Some(2), Some(2)));
     }
 

@@ -244,6 +244,8 @@ pub struct Figure {
     /// Groups only: the mean of the pilots' reductions, shown beside the figure and labelled.
     #[serde(default)]
     pub mean_of_reductions: Option<f64>,
+    /// Groups of two pilots or more: the least and the greatest reduction of the group without one of its pilots.
+    pub leave_one_out: Option<[f64; 2]>,
 }
 
 #[cfg(test)]

@@ -204,6 +204,7 @@ fn missing(scope: &Scope, indicator: &model::Indicator, period: Period, now: Uni
         pilots_included: None,
         pilots_total: None,
         mean_of_reductions: None,
+        leave_one_out: None,
     }
 }
 

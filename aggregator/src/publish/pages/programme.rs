@@ -116,13 +116,27 @@ fn overview(view: &ProgrammeView, lang: Lang, scale: &Scale, stages: &[Vec<Stage
                         small { (words::indicator_note(lang, &figure.indicator)) }
                     }
                     div role="cell" class="big num" { (reduction(lang, figure)) (standing(lang, figure)) }
-                    div role="cell" class="wide" { (svg::bullet(lang, scale, figure, &stages[index])) }
+                    div role="cell" class="wide" { (svg::bullet(lang, scale, figure, &stages[index])) (beside(figure, lang)) }
                     div role="cell" class="wide" { (counts(view, lang, index)) }
                 }
             }
             div role="presentation" class="axis-row" { div class="axis-cell" { (svg::axis(lang, scale)) } }
         }
         (legend(lang))
+    }
+}
+
+/// What is said beside a group's figure and is not the figure: how far one pilot carries it, and the mean of percentages.
+fn beside(figure: &Figure, lang: Lang) -> Markup {
+    let range = figure.leave_one_out.filter(|_| reduction_of(figure).is_some());
+    html! {
+        @if let (Some([from, to]), Some(mean)) = (range, figure.mean_of_reductions) {
+            p class="beside" {
+                (lang.of("without any one pilot ", "剔除任一试点后为")) span class="num" { (words::interval(lang, (from, to))) }
+                (lang.of("; mean of the pilots' percentages, not the figure: ", "；各试点降幅的简单平均（非本指标值）："))
+                span class="num" { (lang.percent(mean)) }
+            }
+        }
     }
 }
 

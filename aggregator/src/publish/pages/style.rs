@@ -97,7 +97,7 @@ details{margin-top:14px;font-size:14px}summary{cursor:pointer;color:var(--link);
 .panel h2{border-top:2px solid var(--ink);padding-top:10px;font-size:19px}
 .panel .reading{display:flex;flex-wrap:wrap;align-items:baseline;justify-content:space-between;gap:2px 16px;margin:8px 0 2px}
 .panel .big{text-align:left;font-size:34px}
-.whisker{stroke:var(--ink);stroke-width:1.5}
+.beside{margin:0 0 4px;font-size:13px;color:var(--muted)}.whisker{stroke:var(--ink);stroke-width:1.5}
 .panel .bullet{margin-top:10px}.panel .per-unit{color:var(--muted);font-size:14px}
 .stages{display:flex;flex-wrap:wrap;gap:2px 20px;list-style:none;margin:2px 0 12px;padding:0;font-size:14px}.stages li{display:flex;align-items:center;gap:6px}
 .chart{display:flex;align-items:flex-start}.chart .plot{flex:1 1 0;min-width:0}
