@@ -131,7 +131,7 @@ fn a_message_that_no_rule_takes_is_shown_with_a_draft_of_one() {
     to read it, put and check these lines in a file of the mappings' directory:
 
     [[rule]]
-    name = "draft"  # give it the name of your source
+    name = "plant-up"
     topics = ["plant/{asset}/up"]  # {…} takes any text of one level
     each = [{ entries = "$", skip = ["ts"], skip_non_numeric = true }]
     asset = "{asset}"  # guessed from the topic
@@ -141,6 +141,12 @@ fn a_message_that_no_rule_takes_is_shown_with_a_draft_of_one() {
     "#);
     message.topic = "nodered/oven/kwh".to_owned();
     assert_eq!(explained(&plant, &message).mapping, "");
+    // A rule that knows the topic and declines this message says why; a draft would take the place of its profile.
+    for topic in ["v1/gateway/telemetry", "iotgateway", "/neuron/app/upload", "ie/d/j/simatic/v1/app/dp/r/c/d"] {
+        message.topic = topic.to_owned();
+        message.payload = br#"[{"unheard":{"kwh":12.5}}]"#.as_slice().into();
+        assert_eq!(explained(&plant, &message).mapping, "", "{topic}");
+    }
 }
 
 #[test]
