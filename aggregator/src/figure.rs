@@ -8,7 +8,7 @@ use model::programme::Stage;
 use model::{Figure, Finding, Indicator, Period, PeriodKind, Programme, Scope, State, UnixMillis, Validity, Window};
 use seeds::factors::Basis;
 
-use crate::indicator::cycle::{Cohort, MOVING, cycle, production_cycle, samples};
+use crate::indicator::cycle::{Cohort, Log, MOVING, cycle, production_cycle, samples};
 use crate::indicator::data::{Part, PilotData};
 use crate::indicator::output::Pieces;
 use crate::indicator::{CONFIDENCE, Outcome, cost, defects, energy, finding, pollutant, ratio};
@@ -160,8 +160,11 @@ fn of_windows(data: &PilotData<'_>, periods: &[Period], of: &dyn Fn(Window) -> O
 fn production_cycles(data: &PilotData<'_>, periods: &[Period]) -> Vec<Outcome> {
     let orders = &data.orders;
     let baseline = Cohort::of(orders, data.baseline_window());
+    let log = Log::of(&baseline, orders.last_event.unwrap_or(data.cut_off));
     of_windows(data, periods, &|window| {
-        let mut outcome = production_cycle(&baseline, &Cohort::of(orders, window), data.cut_off);
+        let cohort = Cohort::of(orders, window);
+        let mut outcome = production_cycle(&baseline, &cohort, data.cut_off);
+        log.caution(&cohort, &mut outcome);
         let left_out = [
             ("cancelled_orders", &orders.cancelled, "cancelled"),
             ("lead_not_positive", &orders.not_positive, "completed at or before their start"),
@@ -260,6 +263,9 @@ fn interval_finding(figure: &Figure) -> Option<Finding> {
         None => Some(finding("no_interval", "too little is known for an interval: the standing is at best on track")),
         Some([None, _] | [_, None]) => {
             Some(finding("interval_unbounded", "the data set no bound to the interval on one side at least"))
+        }
+        Some([Some(_), Some(_)]) if figure.standing == Some(model::Standing::Insufficient) => {
+            Some(finding("interval_wide", "half the interval is wider than the target itself: it proves neither way"))
         }
         Some([Some(_), Some(_)]) => None,
     }

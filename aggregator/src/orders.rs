@@ -74,6 +74,8 @@ pub struct Orders {
     /// Starts of those completed at or before their start.
     pub not_positive: Vec<UnixMillis>,
     pub pieces: Vec<Pieces>,
+    /// The latest event of any order.
+    pub last_event: Option<UnixMillis>,
 }
 
 impl Orders {
@@ -112,6 +114,8 @@ impl Orders {
     }
 
     fn add(&mut self, order: &Order) {
+        let events = [order.released, order.started, order.completed, order.cancelled];
+        self.last_event = self.last_event.max(events.into_iter().flatten().max());
         if let (Some(completed), None) = (order.completed, order.cancelled) {
             self.add_pieces(order, completed);
         }

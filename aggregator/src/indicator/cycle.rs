@@ -25,7 +25,9 @@ use crate::statistics::{Interval, LogRatio};
 use crate::sum::{Sum, sum};
 
 /// The rules of findings that go with the data's cut-off: such a figure is made again when the data go on.
-pub const MOVING: [&str; 3] = ["open_orders", "provisional_cohort", "too_recent"];
+pub const MOVING: [&str; 4] = ["open_orders", "provisional_cohort", "too_recent", "all_orders_open"];
+/// A lead time that long at most has the share 1 − this of the baseline's orders (METHOD 7.6).
+const LATE_SHARE: f64 = 0.1;
 
 /// The values of one product in one cohort.
 #[derive(Debug, Clone, PartialEq)]
@@ -93,6 +95,44 @@ impl Cohort {
     }
 }
 
+/// What tells a log that has ended from one that goes on.
+#[derive(Debug, Clone, Copy)]
+pub struct Log {
+    /// The latest event of any order.
+    last_event: UnixMillis,
+    /// The time in which nine tenths of the baseline's orders are completed, in hours.
+    late: f64,
+}
+
+impl Log {
+    /// Of a baseline's orders and the log's last event.
+    pub fn of(baseline: &Cohort, last_event: UnixMillis) -> Log {
+        let life = |order: &cohort::Order| match order.end {
+            Some(end) => Lifetime::Completed((end - order.start) as f64 / 3_600_000.0),
+            None => Lifetime::Open(f64::MAX),
+        };
+        let lives: Vec<Lifetime> = baseline.orders.iter().map(life).collect();
+        Log { last_event, late: Survival::of(&lives).falls_to(LATE_SHARE) }
+    }
+
+    /// Other data go on where orders have fallen silent: then nobody says that an order is still open, or was completed.
+    pub fn caution(&self, reporting: &Cohort, outcome: &mut Outcome) {
+        let Some(last_start) = reporting.orders.iter().map(|order| order.start).max() else { return };
+        let followed = (self.last_event.0 - last_start) as f64 / 3_600_000.0;
+        let is_said =
+            outcome.findings.iter().any(|finding| ["provisional_cohort", "too_recent"].contains(&&*finding.rule));
+        if followed < self.late && outcome.actual.is_some() && !is_said {
+            outcome.cap = Cap::OnTrack;
+            let text = format!(
+                "no order event since {}, {} h after the last start: orders that took longer may be missing or completed",
+                self.last_event,
+                shown(followed.max(0.0))
+            );
+            outcome.findings.push(finding("orders_silent", text));
+        }
+    }
+}
+
 /// The production cycle of a cohort of orders against the baseline's, as known at the data's cut-off.
 pub fn production_cycle(baseline: &Cohort, reporting: &Cohort, cut_off: UnixMillis) -> Outcome {
     match compare(&reporting.orders, &baseline.orders, cut_off.0, None) {
@@ -108,8 +148,10 @@ pub fn production_cycle(baseline: &Cohort, reporting: &Cohort, cut_off: UnixMill
             shift(&baseline.samples_of(&base), &reporting.samples_of(&leads))
         }
         Comparison::Censored { horizon, reporting: lives, baseline: base } => {
-            let n_open = lives.iter().filter(|life| matches!(life, Lifetime::Open(_))).count();
-            let n_open_base = base.iter().filter(|life| matches!(life, Lifetime::Open(_))).count();
+            let (n_open, n_open_base) = (n_open(&lives), n_open(&base));
+            if n_open == lives.len() || n_open_base == base.len() {
+                return all_open(n_open, lives.len(), horizon);
+            }
             let mut outcome = restricted((reporting, &lives), (baseline, &base), horizon);
             let text = format!(
                 "{n_open} orders of the period and {n_open_base} of the baseline are open {} h after their start: censored there",
@@ -119,16 +161,33 @@ pub fn production_cycle(baseline: &Cohort, reporting: &Cohort, cut_off: UnixMill
             outcome
         }
         Comparison::Provisional { horizon, reporting: lives, baseline: base } => {
+            let n_open = n_open(&lives);
+            if n_open == lives.len() {
+                return all_open(n_open, lives.len(), horizon);
+            }
             let mut outcome = restricted((reporting, &lives), (baseline, &base), horizon);
             outcome.cap = Cap::OnTrack;
             let text = format!(
-                "the last orders have not been followed as long as nine tenths of the baseline's took: compared over the first {} h",
-                shown(horizon)
+                "the last orders have not been followed as long as nine tenths of the baseline's took: compared over the first {} h, \
+                 {n_open} of {} orders still open",
+                shown(horizon),
+                lives.len()
             );
             outcome.findings.push(finding("provisional_cohort", text));
             outcome
         }
     }
+}
+
+fn n_open(lives: &[Lifetime]) -> usize {
+    lives.iter().filter(|life| matches!(life, Lifetime::Open(_))).count()
+}
+
+/// Orders of which none is completed say how long they have taken at least, and no more.
+fn all_open(n_open: usize, n: usize, horizon: f64) -> Outcome {
+    let text =
+        format!("{n_open} of the period's {n} orders are open over the {} h that can be compared", shown(horizon));
+    Outcome::insufficient(finding("all_orders_open", text))
 }
 
 /// Whole hours; minutes matter only below ten.
@@ -368,11 +427,30 @@ mod tests {
     }
 
     #[test]
+    fn a_meter_does_not_vouch_for_a_log_that_has_ended() {
+        let baseline = log((0..300).map(|n| (n * 2, lead(n))), 100_000);
+        // Only what was completed by hour 1,700 is in the log, and the meters go on to hour 5,000.
+        let completed = (0..100).map(|n| (1_400 + n * 3, lead(n + 77))).filter(|(start, lead)| start + lead <= 1_700);
+        let truncated = log(completed, 5_000);
+        let look = |last_event: i64| {
+            let mut outcome = production_cycle(&baseline, &truncated, UnixMillis(5_000 * HOUR));
+            Log::of(&baseline, UnixMillis(last_event * HOUR)).caution(&truncated, &mut outcome);
+            (outcome.cap, outcome.findings.iter().map(|finding| finding.rule.clone()).collect::<Vec<String>>())
+        };
+        assert_eq!(look(1_700), (Cap::OnTrack, vec!["orders_silent".to_owned()]));
+        assert_eq!(look(4_900), (Cap::None, vec![]), "the log went on long enough to know");
+    }
+
+    #[test]
     fn a_month_that_only_just_began_has_no_figure_and_open_orders_are_censored() {
         let baseline = log((0..300).map(|n| (n * 2, lead(n))), 100_000);
         let young = log((0..50).map(|n| (1_000 + n, lead(n))), 1_060);
         let outcome = production_cycle(&baseline, &young, UnixMillis(1_060 * HOUR));
         assert_eq!((outcome.ratio(), outcome.findings[0].rule.as_str()), (None, "too_recent"));
+        // Of orders of which none is completed nothing is said but that.
+        let none = log((0..50).map(|n| (1_000 + n, 9_000)), 5_000);
+        let outcome = production_cycle(&baseline, &none, UnixMillis(5_000 * HOUR));
+        assert_eq!((outcome.ratio(), outcome.findings[0].rule.as_str()), (None, "all_orders_open"));
         // One order that never ends stays in: what is open at the horizon has taken the horizon at least.
         let mut stuck = log((0..50).map(|n| (1_000 + n, lead(n))), 5_000);
         stuck.orders[7].end = None;

@@ -53,27 +53,40 @@ fn of_strata(strata: &[Stratum], lots: &[Vec<Counted>]) -> Outcome {
         return Outcome::insufficient(finding("no_output", "no inspected pieces in the period"));
     }
     let lots: Vec<&[Counted]> = lots.iter().map(Vec::as_slice).collect();
-    let phi = dispersion(Measure::Proportion, &lots).phi;
-    let Ok(found) = Standardised::of(Measure::Proportion, strata, Mix::Reporting, phi) else {
+    let lots = dispersion(Measure::Proportion, &lots);
+    let Ok(found) = Standardised::of(Measure::Proportion, strata, Mix::Reporting, lots.phi) else {
         let text = "no product of the period was inspected in the baseline";
         return Outcome { coverage: Some(0.0), ..Outcome::insufficient(finding("no_baseline", text)) };
     };
     let mut outcome = Outcome { coverage: Some(found.coverage), ..Outcome::default() };
-    if found.expected <= 0.0 {
-        let text = "the baseline has no defective pieces: the ratio is undefined";
-        outcome.findings.push(finding("no_baseline_defects", text));
-        return outcome;
-    }
     let in_both = strata.iter().filter(|stratum| stratum.reporting.size > 0.0 && stratum.baseline.size > 0.0);
     let inspected = sum(in_both.map(|stratum| stratum.reporting.size));
     outcome.actual = Some(found.observed);
     outcome.adjusted = Some(found.expected);
     outcome.output = Some(inspected);
+    if found.expected <= 0.0 {
+        outcome.findings.push(finding("no_baseline_defects", without_baseline_defects(&found)));
+        return outcome;
+    }
+    if !lots.is_known() {
+        let text = "too few months to tell whether defects come in lots: the interval takes them for independent";
+        outcome.findings.push(finding("dispersion_unknown", text));
+    }
     let squared = inspected * inspected;
     let (actual, adjusted_baseline) = (found.reporting.variance * squared, found.baseline.variance * squared);
     let variance = Variance { actual, adjusted_baseline, df: None };
     outcome.certainty = Some(Certainty { ratio: found.interval(CONFIDENCE), variance });
     outcome
+}
+
+fn without_baseline_defects(found: &Standardised) -> String {
+    match found.observed > 0.0 {
+        true => format!(
+            "the baseline has no defective pieces: the ratio is infinite, and at least {:.2} with the confidence of the interval",
+            found.interval(CONFIDENCE).lower
+        ),
+        false => "neither period has a defective piece: the ratio is undefined".to_owned(),
+    }
 }
 
 /// Where the good pieces' series say how much of the time they speak for, that share lowers the coverage.

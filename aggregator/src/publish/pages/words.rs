@@ -217,6 +217,10 @@ pub(crate) fn finding(lang: Lang, finding: &Finding) -> String {
 fn finding_zh(rule: &str) -> Option<&'static str> {
     Some(match rule {
         "no_interval" => "数据不足以给出置信区间，进度最高评为“正常”",
+        "orders_silent" => "订单事件早于其他数据中断，可能缺少未完工或较慢的订单，进度最高评为“正常”",
+        "all_orders_open" => "可比时间内没有订单完工",
+        "dispersion_unknown" => "月份过少，无法判断不良品是否成批出现，区间按相互独立计",
+        "interval_wide" => "置信区间过宽，尚不能判定进度",
         "interval_unbounded" => "数据未能界定置信区间的全部端点",
         "provisional_cohort" => "最近开工的订单跟踪时间尚短，仅比较开工后的一段时间，进度最高评为“正常”",
         "too_recent" => "订单开工距数据截止时间过近，尚无可比结果",
@@ -239,7 +243,7 @@ fn finding_zh(rule: &str) -> Option<&'static str> {
         "no_defective" => "终检从未统计不良品",
         "no_output" => "计入的月份没有合格产出",
         "no_baseline" => "基准期没有可比的数据",
-        "no_baseline_defects" => "基准期没有不良品，无法计算比值",
+        "no_baseline_defects" => "基准期没有不良品，比值无界或未定义",
         "no_factor" => "能源品种未登记折标系数",
         "no_series" => "未登记相应的数据序列",
         "no_data" => "本期尚无数据",
