@@ -16,7 +16,7 @@ use model::{Finding, UnixMillis, Variance, Window};
 use super::{CONFIDENCE, Certainty, Outcome, finding, listed};
 use crate::orders::{Cohorts, Orders};
 use crate::standing::Cap;
-use crate::statistics::cohort::{self, Comparison, NoFigure, ORDERS_MIN, compare};
+use crate::statistics::cohort::{self, Comparison, NoFigure, OPEN_SHARE_LATE, ORDERS_MIN, compare, hours_between};
 use crate::statistics::shift::{
     EXACT_MAX, Null, interval_at, median_difference, median_of_sorted, se_of_interval, weighted,
 };
@@ -26,8 +26,6 @@ use crate::sum::{Sum, sum};
 
 /// The rules of findings that go with the data's cut-off: such a figure is made again when the data go on.
 pub const MOVING: [&str; 4] = ["open_orders", "provisional_cohort", "too_recent", "all_orders_open"];
-/// A lead time that long at most has the share 1 − this of the baseline's orders (METHOD 7.6).
-const LATE_SHARE: f64 = 0.1;
 
 /// The values of one product in one cohort.
 #[derive(Debug, Clone, PartialEq)]
@@ -78,7 +76,7 @@ impl Cohort {
             cohort.orders.extend(runs.iter().map(of));
             cohort.products.insert(product.clone(), from..cohort.orders.len());
         }
-        let hours = |order: &cohort::Order| order.end.map(|end| (end - order.start) as f64 / 3_600_000.0);
+        let hours = |order: &cohort::Order| order.end.map(|end| hours_between(order.start, end));
         let leads: Option<Vec<f64>> = cohort.orders.iter().map(hours).collect();
         cohort.samples = leads.map(|leads| cohort.by_product(&leads));
         cohort
@@ -108,17 +106,17 @@ impl Log {
     /// Of a baseline's orders and the log's last event.
     pub fn of(baseline: &Cohort, last_event: UnixMillis) -> Log {
         let life = |order: &cohort::Order| match order.end {
-            Some(end) => Lifetime::Completed((end - order.start) as f64 / 3_600_000.0),
+            Some(end) => Lifetime::Completed(hours_between(order.start, end)),
             None => Lifetime::Open(f64::MAX),
         };
         let lives: Vec<Lifetime> = baseline.orders.iter().map(life).collect();
-        Log { last_event, late: Survival::of(&lives).falls_to(LATE_SHARE) }
+        Log { last_event, late: Survival::of(&lives).falls_to(OPEN_SHARE_LATE) }
     }
 
     /// Other data go on where orders have fallen silent: then nobody says that an order is still open, or was completed.
     pub fn caution(&self, reporting: &Cohort, outcome: &mut Outcome) {
         let Some(last_start) = reporting.orders.iter().map(|order| order.start).max() else { return };
-        let followed = (self.last_event.0 - last_start) as f64 / 3_600_000.0;
+        let followed = hours_between(last_start, self.last_event.0);
         let is_said =
             outcome.findings.iter().any(|finding| ["provisional_cohort", "too_recent"].contains(&&*finding.rule));
         if followed < self.late && outcome.actual.is_some() && !is_said {
@@ -126,7 +124,7 @@ impl Log {
             let text = format!(
                 "no order event since {}, {} h after the last start: orders that took longer may be missing or completed",
                 self.last_event,
-                shown(followed.max(0.0))
+                shown(followed)
             );
             outcome.findings.push(finding("orders_silent", text));
         }

@@ -14,7 +14,7 @@ use super::survival::{Lifetime, Survival};
 /// Fewer orders than this carry no figure, and no horizon.
 pub const ORDERS_MIN: usize = 5;
 /// A lead time that long at most has the share 1 − this of the baseline's orders.
-const OPEN_SHARE_LATE: f64 = 0.1;
+pub const OPEN_SHARE_LATE: f64 = 0.1;
 
 /// One order, milliseconds on one clock.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -50,8 +50,7 @@ pub enum NoFigure {
 /// Decides the case. Follow-up is that of METHOD 7.6; what is too recent goes by starts too, so that a faster process is not
 /// mistaken for a young one.
 ///
-///  `cut_off` is the end of the data; orders that start after it are not in a cohort, orders that end
-/// after it are open. `plan_horizon`, in hours, shortens a provisional horizon.
+/// `cut_off` is the end of the data; orders that start after it are not in a cohort, orders that end after it are open. `plan_horizon`, in hours, shortens a provisional horizon.
 pub fn compare(reporting: &[Order], baseline: &[Order], cut_off: i64, plan_horizon: Option<f64>) -> Comparison {
     let seen = |orders: &[Order]| -> Vec<Lifetime> { orders.iter().map(|order| order.seen_at(cut_off)).collect() };
     let (r, b) = (seen(reporting), seen(baseline));
@@ -109,6 +108,6 @@ fn nth_longest(hours: impl Iterator<Item = f64>) -> f64 {
 }
 
 /// Whole milliseconds as hours; never negative.
-fn hours_between(from: i64, to: i64) -> f64 {
+pub fn hours_between(from: i64, to: i64) -> f64 {
     to.saturating_sub(from).max(0) as f64 / 3_600_000.0
 }
