@@ -19,7 +19,7 @@ use crate::statistics::pace::achieved_rate;
 /// `as_of` of a stored figure: the answer puts its own time there.
 pub const UNASKED: UnixMillis = UnixMillis(0);
 /// Findings that say what is not built yet rather than what is wrong with the data.
-const NOT_FLAGS: [&str; 2] = ["no_interval", "base_load"];
+const NOT_FLAGS: [&str; 1] = ["no_interval"];
 
 /// The figures of one scope, by indicator; in order of period within one.
 pub type Figures = BTreeMap<Indicator, Vec<Figure>>;
@@ -115,8 +115,8 @@ fn outcomes(
 ) -> Vec<Outcome> {
     let every = |of: &dyn Fn(Period) -> Outcome| periods.iter().map(|&period| of(period)).collect();
     let none = |why: Finding| every(&|_| Outcome::insufficient(why.clone()));
-    let energy_on = |basis| match energy::amounts(data, part, basis) {
-        Ok(amounts) => every(&|period| energy::outcome(data, pieces, &amounts, period)),
+    let energy_on = |basis| match energy::Energy::of(data, pieces, part, basis) {
+        Ok(energy) => every(&|period| energy::outcome(data, pieces, &energy, period)),
         Err(why) => none(why),
     };
     match indicator {

@@ -5,7 +5,9 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use jiff::civil::Date;
 use model::period::MonthNo;
+use model::registry::plan::Form;
 use model::registry::{PiecesFrom, Pilot};
 use model::{Figure, Finding, Indicator, Period, PeriodKind, PilotId, Quantity, Registry, Scope, SeriesId, UnixMillis};
 use store::{Registration, StoreError};
@@ -22,13 +24,16 @@ use crate::orders::{Cohorts, NO_PRODUCT, Orders};
 use crate::rollup::Spec;
 use crate::rollup::months::MonthSums;
 use crate::tariff::Calendar;
-use crate::{Aggregator, FigureQuery, Reach};
+use crate::{Aggregator, FigureQuery, Reach, RollupQuery, RollupRow, Width};
 
 /// Decoded figures kept in memory, some 400 bytes each: all of a dozen pilots with their groups. Beyond it the cache is
 /// emptied and fills again from the store.
 const CACHED_MAX: usize = 100_000;
 /// Orders kept in memory, some 40 bytes each: those of a dozen pilots with a decade of them. Beyond it all are forgotten.
 const ORDERS_MAX: usize = 1_000_000;
+
+/// A day's mean temperature needs this much of the day (CalTRACK 2).
+const DAY_COVERAGE_MIN: f64 = 0.9;
 
 /// Decoded figures by (scope, indicator).
 #[derive(Debug, Default)]
@@ -166,7 +171,10 @@ pub(crate) fn figure_pilot(
     let orders = if with_orders { aggregator.orders_of(&pilot.id)? } else { Arc::default() };
     let cycles = if inputs.has(Inputs::CYCLES) { cycles_of(aggregator, pilot)? } else { Cohorts::default() };
     let stored = sums.by_series.clone();
-    let data = PilotData::new((pilot, calendar, &aggregator.factors), stored, (orders, cycles, cut_off), open);
+    let mut data = PilotData::new((pilot, calendar, &aggregator.factors), stored, (orders, cycles, cut_off), open);
+    if inputs.has(Inputs::SUMS) {
+        data.temperatures = temperatures_of(aggregator, pilot)?;
+    }
     let wanted = |indicator: &Indicator| inputs.touch(indicator);
     let parts = std::iter::once(Part::Whole).chain(pilot.workshops.iter().map(|workshop| Part::Workshop(&workshop.id)));
     let mut all = Vec::new();
@@ -186,6 +194,34 @@ pub(crate) fn figure_pilot(
         all.push(ScopeFigures { scope, indicator, figures });
     }
     Ok(all)
+}
+
+/// The daily means of the outdoor temperatures that the pilot's plans name; days below [`DAY_COVERAGE_MIN`] have none.
+fn temperatures_of(aggregator: &Aggregator, pilot: &Pilot) -> Result<BTreeMap<usize, BTreeMap<Date, f64>>, StoreError> {
+    let plan = &pilot.energy_plan;
+    let forms = std::iter::once(&plan.default).chain(plan.carriers.values()).map(|plan| &plan.form);
+    let mut temperatures = BTreeMap::new();
+    for form in forms {
+        let Form::DegreeDays(degree_days) = form else { continue };
+        let Some(series) = pilot.series.get(degree_days.temperature) else { continue };
+        let query = RollupQuery {
+            pilot: pilot.id.clone(),
+            asset: series.asset.to_string(),
+            name: series.name.to_string(),
+            product: None,
+            from: UnixMillis(i64::MIN),
+            to: UnixMillis(i64::MAX),
+            width: Width::Day,
+            by_band: false,
+        };
+        let day = |row: RollupRow| {
+            let covered = row.coverage.is_none_or(|coverage| coverage >= DAY_COVERAGE_MIN);
+            Some((pilot.zone.to_datetime(row.start.timestamp()).date(), row.value.filter(|_| covered)?))
+        };
+        let days = aggregator.rows(&query)?.into_iter().filter_map(day).collect();
+        temperatures.insert(degree_days.temperature, days);
+    }
+    Ok(temperatures)
 }
 
 /// Every cycle time of the pilot in hours, by the last millisecond before its stamp.

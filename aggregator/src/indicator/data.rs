@@ -3,6 +3,7 @@
 //! Months are an axis of closed calendar months, from the first with data (or the baseline's first) to the last before the
 //! month in which `now` lies; an open month never enters a figure.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use jiff::civil::Date;
@@ -91,6 +92,8 @@ pub struct PilotData<'a> {
     pub cycles: Cohorts,
     /// The latest instant of anything accepted: how long orders have been followed.
     pub cut_off: UnixMillis,
+    /// Daily means in °C of the outdoor temperatures that plans name, by index of the registered series.
+    pub temperatures: BTreeMap<usize, BTreeMap<Date, f64>>,
     /// Milliseconds of each month outside stops.
     open_ms: Vec<i64>,
     baseline: Vec<usize>,
@@ -107,10 +110,22 @@ impl<'a> PilotData<'a> {
         let axis = axis_of(pilot, &stored, open);
         let stops = stops_of(pilot);
         let open_ms = (0..axis.n).map(|index| expected_ms(calendar, &stops, axis.month(index), None)).collect();
-        let (declared, baseline) = (Vec::new(), Vec::new());
-        let mut data =
-            PilotData { pilot, calendar, factors, axis, declared, orders, cycles, cut_off, open_ms, baseline };
-        data.baseline = data.months_of_baseline();
+        let (declared, baseline, temperatures) = (Vec::new(), Vec::new(), BTreeMap::new());
+        let mut data = PilotData {
+            pilot,
+            calendar,
+            factors,
+            axis,
+            declared,
+            orders,
+            cycles,
+            cut_off,
+            temperatures,
+            open_ms,
+            baseline,
+        };
+        data.baseline = data.whole_baseline_months();
+        data.baseline.retain(|&index| open_ms_of(&data.open_ms, index) > 0);
         for (series, stored) in pilot.series.iter().zip(stored) {
             let mut declared =
                 Declared { series, spec: Spec::of(series), stored, coverage: Vec::new(), noted: Vec::new() };
@@ -150,7 +165,7 @@ impl<'a> PilotData<'a> {
 
     /// Whether a month is wholly inside stops: it counts on neither side.
     pub fn is_stopped(&self, index: usize) -> bool {
-        self.open_ms[index] == 0
+        open_ms_of(&self.open_ms, index) == 0
     }
 
     /// The lowest coverage in a month of the series that enter; 1 if none of them says anything about time.
@@ -198,13 +213,14 @@ impl<'a> PilotData<'a> {
         &self.baseline
     }
 
-    fn months_of_baseline(&self) -> Vec<usize> {
+    /// The same, stopped or not.
+    pub fn whole_baseline_months(&self) -> Vec<usize> {
         let inside = |index: &usize| {
             let (first, next) = (self.axis.month(*index).first_day(), self.axis.month(*index + 1).first_day());
             let last = next.yesterday().unwrap_or(next);
             first >= self.pilot.baseline.from && last <= self.pilot.baseline.to
         };
-        (0..self.axis.n).filter(inside).filter(|&index| !self.is_stopped(index)).collect()
+        (0..self.axis.n).filter(inside).collect()
     }
 
     /// The baseline period in time.
@@ -253,6 +269,10 @@ impl Declared<'_> {
     pub fn coverage(&self, index: usize) -> Option<f64> {
         self.coverage[index]
     }
+}
+
+fn open_ms_of(open_ms: &[i64], index: usize) -> i64 {
+    open_ms.get(index).copied().unwrap_or(0)
 }
 
 /// Orders alone do not begin the axis: what was before both the baseline and the first reading has no figure.

@@ -4,6 +4,7 @@
 //! Nothing here reads a store or a clock. Energy, cost and pollutants share `ratio.rs`: the months rule and the
 //! standardised output; defects and cycles compare whole periods product by product.
 
+pub mod baseline;
 pub mod cost;
 pub mod cycle;
 pub mod data;
@@ -35,6 +36,8 @@ pub struct Outcome {
     /// None where too little is known for an interval: the figure stands at best on track.
     pub certainty: Option<Certainty>,
     pub cap: Cap,
+    /// The model behind the numbers did not pass: they are shown and set no standing.
+    pub invalid: bool,
     pub findings: Vec<Finding>,
     /// `operating_cost` only.
     pub cost_scope: Option<Vec<String>>,
@@ -74,7 +77,7 @@ impl Outcome {
     pub fn ratio(&self) -> Option<f64> {
         let covered = self.coverage.is_none_or(|coverage| coverage >= COVERAGE_MIN);
         match (self.actual, self.adjusted) {
-            (Some(actual), Some(adjusted)) if covered && adjusted > 0.0 => Some(actual / adjusted),
+            (Some(actual), Some(adjusted)) if covered && !self.invalid && adjusted > 0.0 => Some(actual / adjusted),
             (Some(_) | None, Some(_) | None) => None,
         }
     }

@@ -17,6 +17,7 @@ use super::output::{Pieces, over, weight};
 use super::{Certainty, Outcome, finding, listed, t_quantile};
 use crate::rollup::mark;
 use crate::standing::Cap;
+use crate::statistics::adjusted::Comparison;
 use crate::sum::{Sum, sum};
 
 /// Amounts (kgce, CNY, kg) by month of the axis.
@@ -70,44 +71,41 @@ pub fn months_rule(data: &PilotData<'_>, entering: &[usize], period: Period) -> 
 /// The outcome of a period.
 pub fn ratio(data: &PilotData<'_>, pieces: &Pieces, amounts: &Amounts, period: Period) -> Outcome {
     let entering = [amounts.series.as_slice(), pieces.good_series.as_slice()].concat();
-    let months = months_rule(data, &entering, period);
+    over_months(data, &entering, period, |months, outcome| fill(data, pieces, amounts, months, outcome))
+}
+
+/// The months that count in a period, handed to `fill` if there are any, with what their coverage and readings say.
+pub fn over_months(
+    data: &PilotData<'_>,
+    entering: &[usize],
+    period: Period,
+    fill: impl FnOnce(&Months, &mut Outcome),
+) -> Outcome {
+    let months = months_rule(data, entering, period);
     if months.n_period == 0 {
         return Outcome::insufficient(finding("open_period", "no month of the period is closed yet"));
     }
     let coverage = months.reporting.len() as f64 / months.n_period as f64;
     let mut outcome = Outcome { coverage: Some(coverage), ..Outcome::default() };
     if months.reporting.len() < months.n_period {
-        outcome.findings.push(coverage_finding(data, &entering, &months, period));
+        outcome.findings.push(coverage_finding(data, entering, &months, period));
     }
     if !months.reporting.is_empty() {
-        fill(data, pieces, amounts, &months, &mut outcome);
-        outcome.findings.extend(reading_findings(data, &entering, &months));
+        fill(&months, &mut outcome);
+        outcome.findings.extend(reading_findings(data, entering, &months));
     }
     outcome
 }
 
 fn fill(data: &PilotData<'_>, pieces: &Pieces, amounts: &Amounts, months: &Months, outcome: &mut Outcome) {
-    let (q_r, q_b) = (pieces.weighted(data.pilot, &months.reporting), pieces.weighted(data.pilot, &months.baseline));
-    let mut parts = Vec::new();
+    let parts = match parts(data, pieces, amounts, months) {
+        Ok(parts) => parts,
+        Err(why) => return outcome.findings.push(why),
+    };
     if !amounts.general.is_empty() {
-        if q_b <= 0.0 || q_r <= 0.0 {
-            let when = if q_b <= 0.0 { "baseline" } else { "period" };
-            return outcome
-                .findings
-                .push(finding("no_output", format!("no good pieces in the counted months of the {when}")));
-        }
-        let by_month = |month: usize| pieces.weighted(data.pilot, &[month]);
-        parts.push(Proportional::of(&amounts.general, months, &by_month, (q_r, q_b)));
         outcome.findings.extend(weights_finding(data, pieces, amounts, months));
         if outcome.findings.iter().any(|finding| finding.rule == WEIGHTS_ASSUMED) {
             outcome.cap = Cap::OnTrack;
-        }
-    }
-    for (product, by_month) in &amounts.by_product {
-        let (n_r, n_b) = (pieces.good_of(product, &months.reporting), pieces.good_of(product, &months.baseline));
-        let part = Proportional::of(by_month, months, &|month| pieces.good_of(product, &[month]), (n_r, n_b));
-        if n_r > 0.0 && n_b > 0.0 && part.baseline > 0.0 {
-            parts.push(part);
         }
     }
     let actual = sum(parts.iter().map(|part| part.actual));
@@ -119,13 +117,65 @@ fn fill(data: &PilotData<'_>, pieces: &Pieces, amounts: &Amounts, months: &Month
     }
     outcome.actual = Some(actual);
     outcome.adjusted = Some(adjusted);
-    outcome.output = Some(q_r).filter(|output| *output > 0.0);
+    outcome.output = Some(pieces.weighted(data.pilot, &months.reporting)).filter(|output| *output > 0.0);
     outcome.certainty = certainty(&parts, months, actual, adjusted);
     if outcome.certainty.is_none() {
         outcome
             .findings
             .push(finding("no_interval", "an interval needs amounts of at least two months here and in the baseline"));
     }
+}
+
+/// What goes with standardised output, and what goes with the pieces of single products.
+fn parts(
+    data: &PilotData<'_>,
+    pieces: &Pieces,
+    amounts: &Amounts,
+    months: &Months,
+) -> Result<Vec<Proportional>, Finding> {
+    let mut parts = Vec::new();
+    if !amounts.general.is_empty() {
+        let weighted = |months: &[usize]| pieces.weighted(data.pilot, months);
+        let (q_r, q_b) = (weighted(&months.reporting), weighted(&months.baseline));
+        if q_b <= 0.0 || q_r <= 0.0 {
+            let when = if q_b <= 0.0 { "baseline" } else { "period" };
+            return Err(finding("no_output", format!("no good pieces in the counted months of the {when}")));
+        }
+        parts.push(Proportional::of(&amounts.general, months, &|month| weighted(&[month]), (q_r, q_b)));
+    }
+    for (product, by_month) in &amounts.by_product {
+        let (n_r, n_b) = (pieces.good_of(product, &months.reporting), pieces.good_of(product, &months.baseline));
+        let part = Proportional::of(by_month, months, &|month| pieces.good_of(product, &[month]), (n_r, n_b));
+        if n_r > 0.0 && n_b > 0.0 && part.baseline > 0.0 {
+            parts.push(part);
+        }
+    }
+    Ok(parts)
+}
+
+/// The same as one side of a sum, such as a carrier beside others that are modelled.
+///
+/// # Errors
+/// The finding that says why there is no ratio, or why it has no variance.
+pub fn compared(
+    data: &PilotData<'_>,
+    pieces: &Pieces,
+    amounts: &Amounts,
+    months: &Months,
+) -> Result<Comparison, Finding> {
+    let parts = parts(data, pieces, amounts, months)?;
+    let actual = sum(parts.iter().map(|part| part.actual));
+    let adjusted_baseline = sum(parts.iter().map(Proportional::adjusted));
+    let scattered = certainty(&parts, months, actual, adjusted_baseline).map(|certainty| certainty.variance);
+    let unknown = Variance { actual: f64::INFINITY, adjusted_baseline: f64::INFINITY, df: None };
+    let variance = scattered.unwrap_or(unknown);
+    Ok(Comparison {
+        actual,
+        adjusted_baseline,
+        variance_model: variance.adjusted_baseline,
+        variance_noise: variance.actual,
+        df: variance.df.unwrap_or(f64::INFINITY),
+    })
 }
 
 /// Amounts that the baseline takes for proportional to one output.

@@ -9,6 +9,8 @@ use model::{Kind, Period, Pilot, Series, UnixMillis};
 use proptest::prelude::*;
 use seeds::factors::{Basis, Factors};
 
+mod models;
+
 use super::data::{Part, PilotData, Stored};
 use super::output::Pieces;
 use super::*;
@@ -58,8 +60,8 @@ fn period(text: &str) -> Period {
 
 fn energy_of(pilot: &Pilot, stored: Vec<Vec<Stored>>, text: &str) -> Outcome {
     with(pilot, stored, |data, pieces| {
-        let amounts = energy::amounts(data, Part::Whole, Basis::Calorific).unwrap();
-        energy::outcome(data, pieces, &amounts, period(text))
+        let energy = energy::Energy::of(data, pieces, Part::Whole, Basis::Calorific).unwrap();
+        energy::outcome(data, pieces, &energy, period(text))
     })
 }
 
@@ -265,8 +267,9 @@ fn an_open_period_stands_on_its_closed_months() {
         (Arc::default(), Cohorts::default(), UnixMillis(0)),
         open,
     );
-    let amounts = energy::amounts(&data, Part::Whole, Basis::Calorific).unwrap();
-    let half = energy::outcome(&data, &Pieces::of(&data, Part::Whole), &amounts, period("2016"));
+    let pieces = Pieces::of(&data, Part::Whole);
+    let energy = energy::Energy::of(&data, &pieces, Part::Whole, Basis::Calorific).unwrap();
+    let half = energy::outcome(&data, &pieces, &energy, period("2016"));
     assert_eq!((half.coverage, half.ratio()), (Some(1.0), Some(1.0)));
     assert!((half.actual.unwrap() - 6.0 * 0.1229).abs() < 1e-12);
 }

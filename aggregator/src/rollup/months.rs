@@ -113,6 +113,8 @@ pub struct Adder<'a> {
     stops: Vec<Range<Date>>,
     spec: &'a Spec,
     cover_runs: CoverRuns,
+    /// A level stands for the time that it covers, so that a stop leaves its mean alone; amounts count always.
+    is_level: bool,
 }
 
 /// What a part's `cost` is.
@@ -146,6 +148,7 @@ impl<'a> Adder<'a> {
             stops: stops_of(pilot),
             spec,
             cover_runs: if shared { CoverRuns::Keep } else { CoverRuns::Drop },
+            is_level: spec.kind == Kind::Gauge && spec.amount(0.0).is_none(),
         }
     }
 
@@ -165,6 +168,9 @@ impl<'a> Adder<'a> {
         for number in day.quarters() {
             let Some((blob, place)) = cursor.at(number) else { continue };
             let Some(quarter) = blob.quarters.get(place).filter(|quarter| !quarter.is_empty()) else { continue };
+            if stopped && self.is_level {
+                continue;
+            }
             total.count(quarter, stopped);
             if self.cover_runs == CoverRuns::Keep && !stopped {
                 total.cover(number, quarter.covered_ms);

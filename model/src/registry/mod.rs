@@ -12,6 +12,7 @@ mod calendar;
 mod check;
 mod money;
 mod parse;
+pub mod plan;
 mod raw;
 mod series;
 mod tariff;
@@ -67,6 +68,8 @@ pub struct Pilot {
     pub series: Vec<Series>,
     /// `[plan.operating_cost] scope`; none = every item the registry declares.
     pub cost_scope: Option<Vec<String>>,
+    /// `[plan.energy_intensity]`.
+    pub energy_plan: plan::EnergyPlan,
     /// `[[change]]`: why the file was edited after figures were published, by `at`.
     pub changes: Vec<Change>,
     pub source: Source,

@@ -6,13 +6,14 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::plan::Plans;
 use super::raw::{
     RawBaseline, RawChange, RawCharge, RawEvent, RawFactor, RawIgnore, RawIndex, RawPilot, RawPlan, RawPrice,
     RawProduct, RawRestday, RawSeries, RawStop, RawTariff, RawWorkshop,
 };
 use super::{
     Change, Charge, DayRange, FactorOverride, Ignore, Mistake, PiecesFrom, Pilot, Price, PriceIndex, Product, Series,
-    Source, Stop, Tariff, Workshop, check, money, series, tariff, topics,
+    Source, Stop, Tariff, Workshop, check, money, plan, series, tariff, topics,
 };
 use crate::document::{DayOrAt, Document, Item, Items};
 use crate::id::IdError;
@@ -71,7 +72,7 @@ struct Body {
     stops: Vec<Stop>,
     ignores: Vec<Ignore>,
     series: Vec<Series>,
-    cost_scope: Option<Vec<String>>,
+    plans: Plans,
     changes: Vec<Change>,
 }
 
@@ -113,11 +114,14 @@ fn body(doc: &mut Document<'_>, zone: &TimeZone, baseline: Option<DayRange>) -> 
     check::series(doc, &declared, &check::Around { products: &products, workshops: &workshops, tariffs: &tariffs });
     let changes = doc.many::<RawChange>("change");
     let changes = each(doc, changes, |_, item| Some(change(item, zone)));
-    let cost_scope = doc.one::<RawPlan>("plan").and_then(|item| cost_scope(doc, item));
+    let products = values(products);
+    let plans = doc.one::<RawPlan>("plan");
+    let around = plan::Around { products: &products, series: &declared };
+    let plans = plans.map_or_else(Plans::default, |item| plan::plans(doc, &item, &around));
     let mut changes = values(changes);
     changes.sort_by_key(|change| change.at);
     Body {
-        products: values(products),
+        products,
         tariffs: by_date(values(tariffs)),
         restdays,
         prices: values(prices),
@@ -128,7 +132,7 @@ fn body(doc: &mut Document<'_>, zone: &TimeZone, baseline: Option<DayRange>) -> 
         stops: values(stops),
         ignores: values(ignores),
         series: values(declared),
-        cost_scope,
+        plans,
         changes,
     }
 }
@@ -161,7 +165,8 @@ fn assemble(head: Head, baseline: DayRange, body: Body, text: &str) -> Pilot {
         stops: body.stops,
         ignores: body.ignores,
         series: body.series,
-        cost_scope: body.cost_scope,
+        cost_scope: body.plans.cost_scope,
+        energy_plan: body.plans.energy,
         changes: body.changes,
         source: head.source,
         content_hash: xxhash_rust::xxh3::xxh3_64(text.as_bytes()),
@@ -341,23 +346,4 @@ fn restdays_of(doc: &mut Document<'_>, items: Items<RawRestday>) -> Vec<Date> {
 fn change(item: &Item<RawChange>, zone: &TimeZone) -> Change {
     let raw = &item.value;
     Change { at: instant(raw.at, zone), author: raw.author.clone(), reason: raw.reason.clone() }
-}
-
-fn cost_scope(doc: &mut Document<'_>, item: Item<RawPlan>) -> Option<Vec<String>> {
-    let line = |i: usize| item.line_of(&format!("operating_cost.scope.{i}"));
-    let plan = item.value.operating_cost.as_ref()?;
-    for (i, entry) in plan.scope.iter().enumerate() {
-        let cost = matches!(Quantity::parse(entry), Some(Quantity::Energy(_) | Quantity::Cost(_)));
-        if !cost {
-            let text = format!("`{entry}` is no item of operating cost; write `energy.<carrier>` or `cost.<category>`");
-            doc.mistake(line(i), text);
-        } else if plan.scope[..i].contains(entry) {
-            doc.mistake(line(i), format!("`{entry}` stands twice in the scope of operating cost"));
-        }
-    }
-    if plan.scope.is_empty() {
-        let text = "the scope of operating cost is empty; leave `scope` out to take every declared item";
-        doc.mistake(item.line_of("operating_cost.scope"), text);
-    }
-    Some(plan.scope.clone())
 }

@@ -286,6 +286,11 @@ impl Section for RawChange {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawPlan {
     pub(super) operating_cost: Option<RawCostPlan>,
+    pub(super) energy_intensity: Option<RawEnergyPlan>,
+}
+
+impl Section for RawPlan {
+    const REQUIRED: &'static [&'static str] = &[];
 }
 
 #[derive(Debug, Deserialize)]
@@ -294,6 +299,60 @@ pub(super) struct RawCostPlan {
     pub(super) scope: Vec<String>,
 }
 
-impl Section for RawPlan {
-    const REQUIRED: &'static [&'static str] = &[];
+/// The plan of all carriers, and of single ones.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawEnergyPlan {
+    model: Option<RawModel>,
+    #[serde(default)]
+    variables: Vec<String>,
+    #[serde(default)]
+    signs: BTreeMap<String, RawSign>,
+    temperature: Option<String>,
+    cooling: Option<bool>,
+    base_load_negligible: Option<String>,
+    #[serde(default)]
+    pub(super) carriers: BTreeMap<String, RawCarrierPlan>,
+}
+
+impl RawEnergyPlan {
+    /// What it says of carriers that have no entry of their own.
+    pub(super) fn of_all(&self) -> RawCarrierPlan {
+        RawCarrierPlan {
+            model: self.model,
+            variables: self.variables.clone(),
+            signs: self.signs.clone(),
+            temperature: self.temperature.clone(),
+            cooling: self.cooling,
+            base_load_negligible: self.base_load_negligible.clone(),
+        }
+    }
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCarrierPlan {
+    pub(super) model: Option<RawModel>,
+    #[serde(default)]
+    pub(super) variables: Vec<String>,
+    #[serde(default)]
+    pub(super) signs: BTreeMap<String, RawSign>,
+    pub(super) temperature: Option<String>,
+    pub(super) cooling: Option<bool>,
+    pub(super) base_load_negligible: Option<String>,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub(super) enum RawModel {
+    Ratio,
+    Regression,
+    DegreeDays,
+}
+
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawSign {
+    Positive,
+    Negative,
 }

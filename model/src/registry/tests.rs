@@ -200,6 +200,18 @@ fn every_bad_file_says_what_would_be_right() {
     pilot-part-of.toml:40: `part_of = "c/e"` leads back to a series it came from, or through more than 32
     pilot-part-of.toml:61: `part_of = "g/good"` names 2 series; it must name one
 
+    pilot-plan.toml:32: `outputt` is no variable; write `output`, `output:PRODUCT`, `variable.NAME` or `value.added`
+    pilot-plan.toml:32: product `B7` is no `[[product]]` of this file
+    pilot-plan.toml:32: 0 series have quantity `variable.rain`; a variable is one series
+    pilot-plan.toml:32: `output` stands twice in the variables
+    pilot-plan.toml:33: `signs` names `variable.wind`, which is none of the `variables`
+    pilot-plan.toml:34: `temperature` is for `model = "degree_days"` only
+    pilot-plan.toml:35: `base_load_negligible` is the reason why there is next to no base load, in a sentence
+    pilot-plan.toml:35: `base_load_negligible` is for `model = "ratio"`: the other models fit the base load
+    pilot-plan.toml:37: no series of this file has quantity `energy.natural_gas`; drop its plan or add the series
+    pilot-plan.toml:38: `model = "degree_days"` needs `temperature = "asset/name"`, the outdoor temperature's series
+    pilot-plan.toml:42: `w/sun` is no temperature: it needs kind `gauge` and unit `°C`
+
     pilot-product-unknown.toml:22: product `A13` is no `[[product]]` of this file
 
     pilot-product.toml:16: weight 0 of product `A12` must be above 0
@@ -272,7 +284,7 @@ fn every_bad_file_says_what_would_be_right() {
     pilot-unknown-keys.toml:9: `[pilot]`: unknown key `colour`, expected one of `id`, `name`, `enterprise`, `region`, `sector`, `class`, `zone`, `programme`, `earliest`, `pieces`, `topics`
     pilot-unknown-keys.toml:20: `[[series]]`: unknown key `multiplyer`, expected one of `asset`, `name`, `product`, `quantity`, `kind`, `unit`, `multiplier`, `rollover`, `max_gap`, `plausible`, `stage`, `band`, `part_of`, `workshop`, `on_decrease`, `until`
     pilot-unknown-keys.toml:22: unknown table `mapping`; there are baseline, change, charge, event, factor, ignore, index, pilot, plan, price, product, restday, series, stop, tariff, workshop
-    pilot-unknown-keys.toml:25: `[plan]`: unknown key `energy`, expected `operating_cost`
+    pilot-unknown-keys.toml:25: `[plan]`: unknown key `energy`, expected `operating_cost` or `energy_intensity`
     pilot-unknown-keys.toml:30: `[[product]]` key `name`: unknown key `de`, expected `zh` or `en`
 
     pilot-wrong-types.toml:9: `[pilot]` key `pieces`: unknown variant `both`, expected `series` or `orders`
