@@ -148,11 +148,15 @@ fn figure(
             rule: "provisional_cohort".to_owned(),
             text: "the last orders have not been followed as long as nine tenths of the baseline's took".to_owned(),
         }],
+        method: None,
+        baseline: None,
+        effects: None,
         cost_scope: None,
         pilots_included: None,
         pilots_total: None,
         mean_of_reductions: None,
         leave_one_out: None,
+        output_share: None,
     }
 }
 

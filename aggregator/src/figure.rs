@@ -5,13 +5,15 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use model::period::MonthNo;
 use model::programme::Stage;
-use model::{Figure, Finding, Indicator, Period, PeriodKind, Programme, Scope, State, UnixMillis, Validity, Window};
+use model::{
+    Figure, Finding, Fingerprint, Indicator, Period, PeriodKind, Programme, Scope, State, UnixMillis, Validity, Window,
+};
 use seeds::factors::Basis;
 
 use crate::indicator::cycle::{Cohort, Log, MOVING, cycle, production_cycle, samples};
 use crate::indicator::data::{Part, PilotData};
 use crate::indicator::output::Pieces;
-use crate::indicator::{CONFIDENCE, Outcome, cost, defects, energy, finding, pollutant, ratio};
+use crate::indicator::{CONFIDENCE, Outcome, cost, defects, energy, finding, fingerprint, pollutant, ratio};
 use crate::orders::n_within;
 use crate::standing::{Index, fractional_year, leading, paths, period_end, stages};
 use crate::statistics::pace::achieved_rate;
@@ -113,25 +115,34 @@ fn outcomes(
     indicator: &Indicator,
     periods: &[Period],
 ) -> Vec<Outcome> {
-    let every = |of: &dyn Fn(Period) -> Outcome| periods.iter().map(|&period| of(period)).collect();
-    let none = |why: Finding| every(&|_| Outcome::insufficient(why.clone()));
+    let each = |of: &dyn Fn(Period) -> Outcome| -> Vec<Outcome> { periods.iter().map(|&period| of(period)).collect() };
+    let every = |of: &dyn Fn(Period) -> Outcome, baseline: Fingerprint| against(each(of), baseline);
+    let none = |why: Finding| each(&|_| Outcome::insufficient(why.clone()));
     let energy_on = |basis| match energy::Energy::of(data, pieces, part, basis) {
-        Ok(energy) => every(&|period| energy::outcome(data, pieces, &energy, period)),
+        Ok(energy) => every(&|period| energy::outcome(data, pieces, &energy, period), energy.fingerprint(data, pieces)),
         Err(why) => none(why),
     };
     match indicator {
         Indicator::EnergyIntensity => energy_on(Basis::Calorific),
         Indicator::EnergyIntensityEquivalent => energy_on(Basis::Equivalent),
         Indicator::OperatingCost => match cost::cost(data, part) {
-            Ok(cost) => every(&|period| cost::outcome(data, pieces, &cost, period)),
+            Ok(cost) => {
+                let baseline = fingerprint::of_amounts(data, pieces, &cost.amounts, &cost.items);
+                every(&|period| cost::outcome(data, pieces, &cost, period), baseline)
+            }
             Err(why) => none(why),
         },
-        Indicator::DefectRate => every(&|period| defects::outcome(data, pieces, period)),
+        Indicator::DefectRate => {
+            every(&|period| defects::outcome(data, pieces, period), fingerprint::of_defects(data, pieces))
+        }
         Indicator::PollutantIntensity(name) => {
             let amounts = pollutant::amounts(data, part, name);
             match amounts.series[..] {
                 [] => none(finding("no_series", format!("no `emission.{name}` series is registered here"))),
-                [..] => every(&|period| ratio::ratio(data, pieces, &amounts, period)),
+                [..] => {
+                    let baseline = fingerprint::of_amounts(data, pieces, &amounts, name);
+                    every(&|period| ratio::ratio(data, pieces, &amounts, period), baseline)
+                }
             }
         }
         Indicator::ProductionCycle => match part {
@@ -141,7 +152,8 @@ fn outcomes(
         Indicator::CycleTime => match part {
             Part::Whole => {
                 let baseline = samples(&data.cycles, data.baseline_window());
-                of_windows(data, periods, &|window| cycle(&baseline, &samples(&data.cycles, window), "piece"))
+                let of = |window| cycle(&baseline, &samples(&data.cycles, window), "piece");
+                against(of_windows(data, periods, &of), fingerprint::of_cycles(data, &data.cycles))
             }
             Part::Workshop(_) => none(finding("no_series", "cycle times are figured for the pilot as a whole")),
         },
@@ -161,7 +173,7 @@ fn production_cycles(data: &PilotData<'_>, periods: &[Period]) -> Vec<Outcome> {
     let orders = &data.orders;
     let baseline = Cohort::of(orders, data.baseline_window());
     let log = Log::of(&baseline, orders.last_event.unwrap_or(data.cut_off));
-    of_windows(data, periods, &|window| {
+    let outcomes = of_windows(data, periods, &|window| {
         let cohort = Cohort::of(orders, window);
         let mut outcome = production_cycle(&baseline, &cohort, data.cut_off);
         log.caution(&cohort, &mut outcome);
@@ -176,7 +188,16 @@ fn production_cycles(data: &PilotData<'_>, periods: &[Period]) -> Vec<Outcome> {
             }
         }
         outcome
-    })
+    });
+    against(outcomes, fingerprint::of_orders(data, orders))
+}
+
+/// Names the baseline of outcomes that were held against one.
+fn against(mut outcomes: Vec<Outcome>, baseline: Fingerprint) -> Vec<Outcome> {
+    for outcome in outcomes.iter_mut().filter(|outcome| outcome.actual.is_some()) {
+        outcome.baseline = Some(baseline);
+    }
+    outcomes
 }
 
 /// What turns the outcomes of one scope and indicator into figures.
@@ -234,6 +255,7 @@ pub fn assemble(
     (figure.per_unit, figure.per_unit_baseline) = (per(outcome.actual), per(outcome.adjusted));
     figure.coverage = outcome.coverage;
     figure.cost_scope = outcome.cost_scope;
+    (figure.method, figure.baseline, figure.effects) = (outcome.method, outcome.baseline, outcome.effects);
     figure.findings = outcome.findings;
     if let Some(certainty) = outcome.certainty.filter(|_| ratio.is_some()) {
         let end = |ratio: f64| Some(1.0 - ratio).filter(|end| end.is_finite());
@@ -297,11 +319,15 @@ pub fn empty(scope: &Scope, indicator: &Indicator, period: Period) -> Figure {
         version: None,
         as_of: UNASKED,
         findings: Vec::new(),
+        method: None,
+        baseline: None,
+        effects: None,
         cost_scope: None,
         pilots_included: None,
         pilots_total: None,
         mean_of_reductions: None,
         leave_one_out: None,
+        output_share: None,
     }
 }
 

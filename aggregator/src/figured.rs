@@ -249,7 +249,7 @@ fn cycles_of(aggregator: &Aggregator, pilot: &Pilot) -> Result<Cohorts, StoreErr
 
 /// What stored figures begin with: their format. No blob of the first format, which began with the number of figures,
 /// begins so.
-const FORMAT: [u8; 5] = [0xff, 0xff, 0xff, 0xff, 2];
+const FORMAT: [u8; 5] = [0xff, 0xff, 0xff, 0xff, 3];
 
 /// A scope's figures as bytes.
 pub(crate) fn encode(figures: &[Figure]) -> Result<Vec<u8>, StoreError> {

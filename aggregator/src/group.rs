@@ -6,9 +6,10 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Figure, Indicator, Period, Pilot, Programme, Registry, Scope, State, Variance};
+use model::{Figure, Indicator, Method, Period, Pilot, Programme, Registry, Scope, State, Variance};
 
 use crate::figure::assemble;
+use crate::indicator::effects::add_up;
 use crate::indicator::{CONFIDENCE, Certainty, Outcome, finding};
 use crate::standing::Cap;
 use crate::statistics::adjusted::{Comparison, RatioInterval};
@@ -78,6 +79,8 @@ fn one(
     } else {
         Outcome { actual: Some(actual), adjusted: Some(adjusted), ..Outcome::default() }
     };
+    outcome.method = Some(Method::Sum).filter(|_| !included.is_empty());
+    outcome.effects = add_up(included.iter().map(|figure| figure.effects.as_ref()));
     outcome.coverage = weighted(&included, adjusted, |figure| figure.coverage);
     if (1..n_pilots).contains(&included.len()) {
         let text = format!("{} of {n_pilots} pilots have a sufficient figure and enter", included.len());
@@ -100,6 +103,7 @@ fn one(
     figure.pilots_total = u32::try_from(n_pilots).ok();
     let reductions = sum(included.iter().filter_map(|figure| figure.reduction));
     figure.leave_one_out = leave_one_out(&included, actual, adjusted);
+    figure.output_share = output_share(&included, figures, n_pilots);
     figure.mean_of_reductions = (!included.is_empty()).then(|| reductions / included.len() as f64);
     figure
 }
@@ -138,6 +142,14 @@ fn certainty(indicator: &Indicator, included: &[&Figure], actual: f64, adjusted:
         RatioInterval::Bounded(ratio) => Ok(Certainty { ratio, variance }),
         RatioInterval::Undetermined => Err(undetermined()),
     }
+}
+
+/// The included pilots' share of all output, in what the baselines say for it; none where a pilot's is not known.
+fn output_share(included: &[&Figure], all: &[&Figure], n_pilots: usize) -> Option<f64> {
+    let known: Vec<f64> = all.iter().filter_map(|figure| figure.adjusted_baseline).collect();
+    let counted = sum(included.iter().filter_map(|figure| figure.adjusted_baseline));
+    let total = sum(known.iter().copied());
+    (known.len() == n_pilots && total > 0.0).then(|| counted / total)
 }
 
 /// How far one pilot alone carries the group: the range of the reduction without one of them.

@@ -196,6 +196,69 @@ pub struct Variance {
     pub df: Option<f64>,
 }
 
+/// How the two sides of a figure are compared.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum Method {
+    /// In proportion to standardised output, the interval from the scatter of months.
+    Ratio,
+    /// By the models of the pilot's plan, carrier by carrier.
+    Model,
+    /// Rates of the baseline at the products of the period.
+    StandardisedRates,
+    /// The median ratio of all pairs of values, by product.
+    HodgesLehmann,
+    /// Means up to a common horizon, open orders censored.
+    RestrictedMeans,
+    /// Pilots added up.
+    Sum,
+}
+
+/// What the baseline of a figure was made from, as the first bytes of a SHA-256: another one is another baseline.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Fingerprint(pub [u8; 8]);
+
+impl fmt::Display for Fingerprint {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+    }
+}
+
+impl Serialize for Fingerprint {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        if serializer.is_human_readable() { serializer.collect_str(self) } else { self.0.serialize(serializer) }
+    }
+}
+
+impl<'de> Deserialize<'de> for Fingerprint {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Fingerprint, D::Error> {
+        if !deserializer.is_human_readable() {
+            return <[u8; 8]>::deserialize(deserializer).map(Fingerprint);
+        }
+        let text = String::deserialize(deserializer)?;
+        let number = u64::from_str_radix(&text, 16).ok().filter(|_| text.len() == 16);
+        let wrong = || serde::de::Error::custom(format!("`{text}` is no fingerprint: 16 hexadecimal digits"));
+        number.map(|number| Fingerprint(number.to_be_bytes())).ok_or_else(wrong)
+    }
+}
+
+/// Why the amount of the period is another than that of the baseline's same months (LMDI-I): the four add up to
+/// `to − from`. Cost is nominal here, so that prices have an effect of their own.
+#[derive(Debug, Clone, Copy, PartialEq, Serialize, Deserialize)]
+pub struct Effects {
+    /// In the figure's unit, of the baseline's months; of several baseline years a year's worth.
+    pub from: f64,
+    pub to: f64,
+    /// More or fewer pieces.
+    pub activity: f64,
+    /// Other products; of cost also other hours of the day.
+    pub structure: f64,
+    /// More or less per standardised piece.
+    pub intensity: f64,
+    /// Other prices; 0 of everything but cost.
+    pub price: f64,
+}
+
 /// Why a figure is not better than it is: a stable rule id and a sentence.
 #[derive(Debug, Clone, PartialEq, Eq, PartialOrd, Ord, Serialize, Deserialize)]
 pub struct Finding {
@@ -217,6 +280,7 @@ pub struct Figure {
     pub ci: Option<[Option<f64>; 2]>,
     pub confidence: f64,
     /// What the interval comes from.
+    #[serde(default)]
     pub variance: Option<Variance>,
     /// What the index fell by a year since the end of the baseline period.
     pub annual_rate: Option<f64>,
@@ -233,6 +297,14 @@ pub struct Figure {
     pub version: Option<u32>,
     pub as_of: UnixMillis,
     pub findings: Vec<Finding>,
+    #[serde(default)]
+    pub method: Option<Method>,
+    /// Of pilots and workshops.
+    #[serde(default)]
+    pub baseline: Option<Fingerprint>,
+    /// Of indicators that are amounts.
+    #[serde(default)]
+    pub effects: Option<Effects>,
     /// `operating_cost` only: the items inside the figure.
     #[serde(default)]
     pub cost_scope: Option<Vec<String>>,
@@ -245,7 +317,12 @@ pub struct Figure {
     #[serde(default)]
     pub mean_of_reductions: Option<f64>,
     /// Groups of two pilots or more: the least and the greatest reduction of the group without one of its pilots.
+    #[serde(default)]
     pub leave_one_out: Option<[f64; 2]>,
+    /// Groups only: the included pilots' share of the output, each pilot's output counted by what its baseline says for
+    /// it; none where a pilot's is not known.
+    #[serde(default)]
+    pub output_share: Option<f64>,
 }
 
 #[cfg(test)]

@@ -24,7 +24,9 @@ pub mod unit;
 pub mod value;
 pub mod window;
 
-pub use figure::{Figure, Finding, Indicator, Scope, StageStanding, Standing, State, Validity, Variance};
+pub use figure::{
+    Effects, Figure, Finding, Fingerprint, Indicator, Method, Scope, StageStanding, Standing, State, Validity, Variance,
+};
 pub use id::{GatewayId, PilotId, Slug, check_name};
 pub use order::{OrderEvent, OrderEventKind};
 pub use period::{Period, PeriodKind};

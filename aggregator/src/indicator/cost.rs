@@ -8,15 +8,16 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
-use model::{Finding, Period, Pilot, Quantity};
+use model::{Effects, Finding, Period, Pilot, Quantity};
 
 use super::data::{Declared, Part as Scope, PilotData};
+use super::effects::{Factors, effects};
 use super::output::Pieces;
-use super::ratio::{Amounts, ratio};
+use super::ratio::{Amounts, Months, fill, over_months};
 use super::{Outcome, finding};
 use crate::rollup::months::{MonthSum, Part};
 use crate::standing::Cap;
-use crate::sum::Sum;
+use crate::sum::{Sum, sum};
 use crate::tariff::{Calendar, NO_BAND, dated};
 
 /// The cost of a part of a pilot at baseline prices.
@@ -27,8 +28,17 @@ pub struct Cost {
     pub items: Vec<String>,
     /// Months of the axis in which an item has data, by item.
     has_data: Vec<BTreeSet<usize>>,
+    /// Quantity and nominal cost by month of the axis, by item and band.
+    bought: Vec<BTreeMap<u16, Vec<Bought>>>,
     cap: Cap,
     findings: Vec<Finding>,
+}
+
+/// What was bought in a month: kWh, m³ and so on, of a category yuan at the baseline's level; and what it cost then.
+#[derive(Debug, Clone, Copy, Default)]
+struct Bought {
+    quantity: Sum,
+    nominal: Sum,
 }
 
 /// What one unit of an item costs at baseline prices.
@@ -78,7 +88,13 @@ pub fn outcome(data: &PilotData<'_>, pieces: &Pieces, cost: &Cost, period: Perio
             let text = format!("`{item}` is in scope and has no data in the {when}");
             Outcome { coverage: Some(0.0), ..Outcome::insufficient(finding("missing_item", text)) }
         }
-        Some(_) | None => ratio(data, pieces, &cost.amounts, period),
+        Some(_) | None => {
+            let entering = [cost.amounts.series.as_slice(), pieces.good_series.as_slice()].concat();
+            over_months(data, &entering, period, |months, outcome| {
+                fill(data, pieces, &cost.amounts, months, outcome);
+                outcome.effects = cost.split(data, pieces, months);
+            })
+        }
     };
     if cost.cap == Cap::OnTrack {
         outcome.cap = Cap::OnTrack;
@@ -86,6 +102,33 @@ pub fn outcome(data: &PilotData<'_>, pieces: &Pieces, cost: &Cost, period: Perio
     outcome.findings.extend(cost.findings.iter().cloned());
     outcome.cost_scope = Some(cost.items.clone());
     outcome
+}
+
+impl Cost {
+    /// Why the nominal cost changed: output, mix, quantity per piece, hours of the day, prices.
+    fn split(&self, data: &PilotData<'_>, pieces: &Pieces, months: &Months) -> Option<Effects> {
+        let side = |months: &[usize], scale: f64, item: &BTreeMap<u16, Vec<Bought>>, band: u16| {
+            let over =
+                |band: &[Bought], of: fn(&Bought) -> Sum| sum(months.iter().map(|&month| of(&band[month]).total()));
+            let all = sum(item.values().map(|band| over(band, |bought| bought.quantity)));
+            let (quantity, nominal) = (over(&item[&band], |b| b.quantity), over(&item[&band], |b| b.nominal));
+            let output = pieces.weighted(data.pilot, months) * scale;
+            let price = if quantity == 0.0 { None } else { Some(nominal / quantity) };
+            let all = Factors::of(pieces.total(months) * scale, output, all * scale);
+            (Factors { share: quantity * scale / (all.intensity * output), ..all }, price)
+        };
+        let mut rows = Vec::new();
+        for item in &self.bought {
+            for &band in item.keys() {
+                let (before, p0) = side(&months.baseline, months.baseline_scale(), item, band);
+                let (after, p1) = side(&months.reporting, 1.0, item, band);
+                // A band that one side did not use has the other's price: it appeared by its share, not by its price.
+                let Some((p0, p1)) = p0.or(p1).zip(p1.or(p0)) else { continue };
+                rows.push((Factors { price: p0, ..before }, Factors { price: p1, ..after }));
+            }
+        }
+        effects(&rows)
+    }
 }
 
 /// Every item the registry declares: carriers with a price, and cost categories.
@@ -121,15 +164,23 @@ fn add_item(data: &PilotData<'_>, part: Scope<'_>, item: &str, cost: &mut Cost) 
     let price = base_price(data, &data.declared[first].series.quantity, &declared)?;
     cost.findings.extend(price_findings(data.pilot, &price, &data.declared[first].series.quantity, &declared));
     let mut has_data = BTreeSet::new();
+    let mut bought: BTreeMap<u16, Vec<Bought>> = BTreeMap::new();
     for declared in declared {
         for (product, sum) in declared.months() {
             let index = data.axis.index(sum.month);
             let value = price.of(sum).ok_or_else(|| no_price(item))?;
             cost.amounts.add(data, product, index, value);
             has_data.extend(index.filter(|_| !sum.parts.is_empty()));
+            for (part, index) in sum.parts.iter().filter_map(|part| Some((part, index?))) {
+                let of_band = bought.entry(part.band).or_insert_with(|| vec![Bought::default(); data.axis.n]);
+                let (quantity, nominal) = price.bought(part);
+                of_band[index].quantity.add(quantity);
+                of_band[index].nominal.add(nominal);
+            }
         }
     }
     cost.has_data.push(has_data);
+    cost.bought.push(bought);
     cost.amounts.series.extend(series);
     Ok(())
 }
@@ -197,6 +248,14 @@ impl BasePrice<'_> {
             total.add(self.of_part(part)?);
         }
         Some(total.total())
+    }
+
+    /// Quantity and nominal cost of a part.
+    fn bought(&self, part: &Part) -> (f64, f64) {
+        match self {
+            BasePrice::Bands { .. } | BasePrice::Flat(_) => (part.value, part.cost),
+            BasePrice::Deflated(level) => (part.cost * level, part.value),
+        }
     }
 
     fn of_part(&self, part: &Part) -> Option<f64> {

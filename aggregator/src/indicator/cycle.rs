@@ -11,7 +11,7 @@ use std::ops::Range;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicUsize, Ordering};
 
-use model::{Finding, UnixMillis, Variance, Window};
+use model::{Finding, Method, UnixMillis, Variance, Window};
 
 use super::{CONFIDENCE, Certainty, Outcome, finding, listed};
 use crate::orders::{Cohorts, Orders};
@@ -156,6 +156,7 @@ pub fn production_cycle(baseline: &Cohort, reporting: &Cohort, cut_off: UnixMill
                 shown(horizon)
             );
             outcome.findings.push(finding("open_orders", text));
+            outcome.method = Some(Method::RestrictedMeans);
             outcome
         }
         Comparison::Provisional { horizon, reporting: lives, baseline: base } => {
@@ -172,6 +173,7 @@ pub fn production_cycle(baseline: &Cohort, reporting: &Cohort, cut_off: UnixMill
                 lives.len()
             );
             outcome.findings.push(finding("provisional_cohort", text));
+            outcome.method = Some(Method::RestrictedMeans);
             outcome
         }
     }
@@ -234,7 +236,9 @@ fn shift(baseline: &Samples, reporting: &Samples) -> Outcome {
         Part { ratio, interval, n: sample.n(), expected: sample.n() as f64 * base.median }
     };
     let n = |samples: &Samples| samples.values().map(Sample::n).sum();
-    combine(&both().map(part).collect::<Vec<Part>>(), n(reporting), apart(baseline.keys(), reporting.keys()))
+    let parts: Vec<Part> = both().map(part).collect();
+    let outcome = combine(&parts, n(reporting), apart(baseline.keys(), reporting.keys()));
+    Outcome { method: Some(Method::HodgesLehmann), ..outcome }
 }
 
 /// By restricted means to one horizon.

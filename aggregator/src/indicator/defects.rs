@@ -9,9 +9,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
-use model::{Period, Variance};
+use model::{Effects, Method, Period, Variance};
 
 use super::data::PilotData;
+use super::effects::{Factors, effects};
 use super::output::{Inspection, Pieces, over};
 use super::{CONFIDENCE, Certainty, Outcome, finding, one_period_only};
 use crate::statistics::dispersion::dispersion;
@@ -43,6 +44,7 @@ pub fn outcome(data: &PilotData<'_>, pieces: &Pieces, period: Period) -> Outcome
         }
     }
     let mut outcome = of_strata(&strata, &lots);
+    outcome.effects = split(&strata, reporting.len() as f64 / baseline.len() as f64);
     outcome.findings.extend(one_period_only(&only_r, &only_b));
     lower_by_time(data, pieces, &reporting, &mut outcome);
     outcome
@@ -64,6 +66,7 @@ fn of_strata(strata: &[Stratum], lots: &[Vec<Counted>]) -> Outcome {
     outcome.actual = Some(found.observed);
     outcome.adjusted = Some(found.expected);
     outcome.output = Some(inspected);
+    outcome.method = Some(Method::StandardisedRates);
     if found.expected <= 0.0 {
         outcome.findings.push(finding("no_baseline_defects", without_baseline_defects(&found)));
         return outcome;
@@ -77,6 +80,18 @@ fn of_strata(strata: &[Stratum], lots: &[Vec<Counted>]) -> Outcome {
     let variance = Variance { actual, adjusted_baseline, df: None };
     outcome.certainty = Some(Certainty { ratio: found.interval(CONFIDENCE), variance });
     outcome
+}
+
+/// Why there are more or fewer defective pieces, over products inspected in both periods.
+fn split(strata: &[Stratum], scale: f64) -> Option<Effects> {
+    let both = || strata.iter().filter(|stratum| stratum.reporting.size > 0.0 && stratum.baseline.size > 0.0);
+    let inspected = |of: fn(&Stratum) -> Counted| sum(both().map(|stratum| of(stratum).size));
+    let (before, after) = (inspected(|stratum| stratum.baseline) * scale, inspected(|stratum| stratum.reporting));
+    let row = |stratum: &Stratum| {
+        let (from, to) = (stratum.baseline, stratum.reporting);
+        (Factors::of(before, from.size * scale, from.count * scale), Factors::of(after, to.size, to.count))
+    };
+    effects(&both().map(row).collect::<Vec<_>>())
 }
 
 fn without_baseline_defects(found: &Standardised) -> String {
@@ -103,7 +118,7 @@ fn products(pieces: &Pieces) -> BTreeSet<Arc<str>> {
 }
 
 /// Defective and inspected pieces of a product, month by month.
-fn lots_of(pieces: &Pieces, product: &Arc<str>, months: &[usize]) -> Vec<Counted> {
+pub fn lots_of(pieces: &Pieces, product: &Arc<str>, months: &[usize]) -> Vec<Counted> {
     let of = |month: &usize| {
         let count = pieces.defective.get(product).map_or(0.0, |by_month| over(by_month, &[*month]));
         Counted { count, size: pieces.good_of(product, &[*month]) + count }

@@ -11,14 +11,14 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use model::registry::plan::Form;
-use model::{Finding, Period, Quantity, Variance};
+use model::{Finding, Fingerprint, Method, Period, Quantity, Variance};
 use seeds::factors::Basis;
 
 use super::baseline::{Baseline, Use, asked, series_of};
 use super::data::{MONTH_COVERAGE_MIN, Part, PilotData};
 use super::output::Pieces;
 use super::ratio::{self, Amounts, Months, ratio};
-use super::{CONFIDENCE, Certainty, Outcome, finding};
+use super::{CONFIDENCE, Certainty, Outcome, finding, fingerprint};
 use crate::standing::Cap;
 use crate::statistics::adjusted::{Comparison, RatioInterval};
 use crate::statistics::least_squares::{Intercept, Variable, Weighting, fit};
@@ -100,6 +100,21 @@ impl Energy {
         }
     }
 
+    /// What the baselines were made from.
+    pub fn fingerprint(&self, data: &PilotData<'_>, pieces: &Pieces) -> Fingerprint {
+        let coefficients = |carrier: &Carrier| -> Vec<u64> {
+            let fitted = carrier.baseline.as_ref().ok().and_then(Option::as_ref);
+            let of = |baseline: &Baseline| baseline.fit.coefficients().iter().map(|c| c.value.to_bits()).collect();
+            fitted.map(of).unwrap_or_default()
+        };
+        let models: Vec<_> = self
+            .carriers
+            .iter()
+            .map(|carrier| (&carrier.name, carrier.factor.to_bits(), coefficients(carrier)))
+            .collect();
+        fingerprint::of_amounts(data, pieces, &self.amounts, &(&data.pilot.energy_plan, models))
+    }
+
     fn is_modelled(&self) -> bool {
         self.carriers.iter().any(|carrier| !matches!(carrier.baseline, Ok(None)))
     }
@@ -155,6 +170,8 @@ fn modelled(data: &PilotData<'_>, pieces: &Pieces, energy: &Energy, months: &Mon
     let (actual, adjusted) = (of(|member| member.actual), of(|member| member.adjusted_baseline));
     outcome.output = Some(pieces.weighted(data.pilot, &months.reporting)).filter(|output| *output > 0.0);
     outcome.actual = Some(actual);
+    outcome.method = Some(Method::Model);
+    outcome.effects = ratio::split(data, pieces, &energy.amounts, months);
     if adjusted <= 0.0 {
         let text = "the model says that the baseline would have used nothing in these months";
         return outcome.findings.push(finding("no_baseline", text));

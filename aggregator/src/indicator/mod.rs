@@ -9,7 +9,9 @@ pub mod cost;
 pub mod cycle;
 pub mod data;
 pub mod defects;
+pub mod effects;
 pub mod energy;
+pub mod fingerprint;
 pub mod output;
 pub mod pollutant;
 pub mod ratio;
@@ -18,7 +20,7 @@ mod tests;
 
 use std::sync::{Arc, OnceLock};
 
-use model::{Finding, Variance};
+use model::{Effects, Finding, Fingerprint, Method, Variance};
 
 use crate::standing::Cap;
 use crate::statistics::{Confidence, Interval, LogRatio};
@@ -39,6 +41,9 @@ pub struct Outcome {
     /// The model behind the numbers did not pass: they are shown and set no standing.
     pub invalid: bool,
     pub findings: Vec<Finding>,
+    pub method: Option<Method>,
+    pub baseline: Option<Fingerprint>,
+    pub effects: Option<Effects>,
     /// `operating_cost` only.
     pub cost_scope: Option<Vec<String>>,
 }

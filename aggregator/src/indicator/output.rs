@@ -56,6 +56,11 @@ impl Pieces {
         self.good.get(product).map_or(0.0, |pieces| over(pieces, months))
     }
 
+    /// Good pieces of all products, each counting 1.
+    pub fn total(&self, months: &[usize]) -> f64 {
+        sum(self.good.values().map(|pieces| over(pieces, months)))
+    }
+
     /// The products of which good pieces were made in some months.
     pub fn made(&self, months: &[usize]) -> BTreeSet<Arc<str>> {
         let made = self.good.iter().filter(|(_, pieces)| over(pieces, months) > 0.0);

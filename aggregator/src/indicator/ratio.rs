@@ -10,9 +10,10 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use model::{Finding, Period, Variance};
+use model::{Effects, Finding, Method, Period, Variance};
 
 use super::data::{MONTH_COVERAGE_MIN, PilotData};
+use super::effects::{Factors, effects};
 use super::output::{Pieces, over, weight};
 use super::{Certainty, Outcome, finding, listed, t_quantile};
 use crate::rollup::mark;
@@ -56,6 +57,13 @@ pub struct Months {
     pub n_period: usize,
 }
 
+impl Months {
+    /// What turns the baseline's months into as many as the period has.
+    pub fn baseline_scale(&self) -> f64 {
+        self.reporting.len() as f64 / self.baseline.len() as f64
+    }
+}
+
 /// Applies the months rule.
 pub fn months_rule(data: &PilotData<'_>, entering: &[usize], period: Period) -> Months {
     let covered = |index: &usize| data.month_coverage(entering, *index) >= MONTH_COVERAGE_MIN;
@@ -97,7 +105,8 @@ pub fn over_months(
     outcome
 }
 
-fn fill(data: &PilotData<'_>, pieces: &Pieces, amounts: &Amounts, months: &Months, outcome: &mut Outcome) {
+/// Compares the months that count.
+pub fn fill(data: &PilotData<'_>, pieces: &Pieces, amounts: &Amounts, months: &Months, outcome: &mut Outcome) {
     let parts = match parts(data, pieces, amounts, months) {
         Ok(parts) => parts,
         Err(why) => return outcome.findings.push(why),
@@ -118,12 +127,36 @@ fn fill(data: &PilotData<'_>, pieces: &Pieces, amounts: &Amounts, months: &Month
     outcome.actual = Some(actual);
     outcome.adjusted = Some(adjusted);
     outcome.output = Some(pieces.weighted(data.pilot, &months.reporting)).filter(|output| *output > 0.0);
+    outcome.method = Some(Method::Ratio);
+    outcome.effects = split(data, pieces, amounts, months);
     outcome.certainty = certainty(&parts, months, actual, adjusted);
     if outcome.certainty.is_none() {
         outcome
             .findings
             .push(finding("no_interval", "an interval needs amounts of at least two months here and in the baseline"));
     }
+}
+
+/// Why the amount changed.
+pub fn split(data: &PilotData<'_>, pieces: &Pieces, amounts: &Amounts, months: &Months) -> Option<Effects> {
+    let side = |amounts: &[Sum], output: f64, months: &[usize], scale: f64| {
+        Factors::of(pieces.total(months) * scale, output * scale, over(amounts, months) * scale)
+    };
+    let (reporting, baseline) = (&months.reporting, &months.baseline);
+    let row = |by_month: &[Sum], output: &dyn Fn(&[usize]) -> f64| {
+        (
+            side(by_month, output(baseline), baseline, months.baseline_scale()),
+            side(by_month, output(reporting), reporting, 1.0),
+        )
+    };
+    let general =
+        (!amounts.general.is_empty()).then(|| row(&amounts.general, &|months| pieces.weighted(data.pilot, months)));
+    let by_product = amounts
+        .by_product
+        .iter()
+        .filter(|(product, _)| pieces.good_of(product, reporting) > 0.0 && pieces.good_of(product, baseline) > 0.0);
+    let by_product = by_product.map(|(product, by_month)| row(by_month, &|months| pieces.good_of(product, months)));
+    effects(&general.into_iter().chain(by_product).collect::<Vec<_>>())
 }
 
 /// What goes with standardised output, and what goes with the pieces of single products.

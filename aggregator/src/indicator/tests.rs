@@ -82,6 +82,11 @@ fn energy_is_kgce_against_the_baselines_per_unit_of_output() {
     assert!((outcome.adjusted.unwrap() - 10_000.0 * 0.1229).abs() < 1e-9);
     assert_eq!((outcome.coverage, outcome.output), (Some(1.0), Some(1_000.0)));
     assert_eq!(rules(&outcome), ["base_load"]);
+    let effects = outcome.effects.unwrap();
+    assert!((effects.to - outcome.actual.unwrap()).abs() < 1e-9);
+    let change = effects.activity + effects.structure + effects.intensity + effects.price;
+    assert!((change - (effects.to - effects.from)).abs() < 1e-9);
+    assert!(effects.activity < 0.0 && effects.intensity < 0.0 && effects.structure.abs() < 1e-9, "{effects:?}");
 }
 
 #[test]

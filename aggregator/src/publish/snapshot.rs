@@ -200,11 +200,15 @@ fn missing(scope: &Scope, indicator: &model::Indicator, period: Period, now: Uni
         version: None,
         as_of: now,
         findings: vec![],
+        method: None,
+        baseline: None,
+        effects: None,
         cost_scope: None,
         pilots_included: None,
         pilots_total: None,
         mean_of_reductions: None,
         leave_one_out: None,
+        output_share: None,
     }
 }
 
