@@ -282,6 +282,7 @@ fn pilot_view(programme: &Arc<Programme>) -> PilotView {
             ],
             reductions: reductions.collect(),
         }),
+        stops: Vec::new(),
         quality: DataQuality {
             last_reading: Some(AS_OF),
             gateways: vec![GatewayGaps {

@@ -13,6 +13,7 @@ use model::{Figure, Finding, Indicator, Period, PeriodKind, PilotId, Quantity, R
 use store::{Registration, StoreError};
 
 use crate::derive::{broken, each_reading, stored_sums};
+use crate::evidence::{self, Evidence};
 use crate::figure::{figures, is_moving, moved_figures, without_data};
 use crate::follow::lock;
 use crate::group::{belongs, groups, groups_of, roll_up};
@@ -77,15 +78,20 @@ impl Inputs {
 
     /// Whether an indicator depends on what changed.
     fn touch(self, indicator: &Indicator) -> bool {
-        match indicator {
-            Indicator::ProductionCycle => self.has(Inputs::ORDERS),
-            Indicator::CycleTime => self.has(Inputs::CYCLES),
+        self.has(Inputs::of(indicator).0)
+    }
+
+    /// What an indicator depends on.
+    fn of(indicator: &Indicator) -> Inputs {
+        Inputs(match indicator {
+            Indicator::ProductionCycle => Inputs::ORDERS,
+            Indicator::CycleTime => Inputs::CYCLES,
             Indicator::OperatingCost
             | Indicator::DefectRate
             | Indicator::EnergyIntensity
             | Indicator::EnergyIntensityEquivalent
-            | Indicator::PollutantIntensity(_) => self.has(Inputs::SUMS),
-        }
+            | Indicator::PollutantIntensity(_) => Inputs::SUMS,
+        })
     }
 }
 
@@ -153,6 +159,25 @@ pub(crate) struct AsOf {
     pub(crate) cut_off: UnixMillis,
 }
 
+/// What the figures of a pilot that depend on `inputs` are made from.
+fn pilot_data<'a>(
+    aggregator: &'a Aggregator,
+    (pilot, calendar): (&'a Pilot, &'a Calendar),
+    sums: &Sums,
+    AsOf { open, cut_off }: AsOf,
+    inputs: Inputs,
+) -> Result<PilotData<'a>, StoreError> {
+    let with_orders = inputs.has(Inputs::ORDERS) || inputs.has(Inputs::CUT_OFF) || pilot.pieces == PiecesFrom::Orders;
+    let orders = if with_orders { aggregator.orders_of(&pilot.id)? } else { Arc::default() };
+    let cycles = if inputs.has(Inputs::CYCLES) { cycles_of(aggregator, pilot)? } else { Cohorts::default() };
+    let stored = sums.by_series.clone();
+    let mut data = PilotData::new((pilot, calendar, &aggregator.factors), stored, (orders, cycles, cut_off), open);
+    if inputs.has(Inputs::SUMS) {
+        data.temperatures = temperatures_of(aggregator, pilot)?;
+    }
+    Ok(data)
+}
+
 /// The figures of a pilot and its workshops that depend on `inputs`.
 pub(crate) fn figure_pilot(
     aggregator: &Aggregator,
@@ -161,20 +186,12 @@ pub(crate) fn figure_pilot(
     AsOf { open, cut_off }: AsOf,
     inputs: Inputs,
 ) -> Result<Vec<ScopeFigures>, StoreError> {
-    let pieces_from_orders = pilot.pieces == PiecesFrom::Orders;
     let mut inputs = inputs;
-    if pieces_from_orders && inputs.has(Inputs::ORDERS) {
+    if pilot.pieces == PiecesFrom::Orders && inputs.has(Inputs::ORDERS) {
         inputs.0 |= Inputs::SUMS;
     }
     let moves = inputs.has(Inputs::CUT_OFF) && !inputs.has(Inputs::ORDERS);
-    let with_orders = inputs.has(Inputs::ORDERS) || pieces_from_orders || moves;
-    let orders = if with_orders { aggregator.orders_of(&pilot.id)? } else { Arc::default() };
-    let cycles = if inputs.has(Inputs::CYCLES) { cycles_of(aggregator, pilot)? } else { Cohorts::default() };
-    let stored = sums.by_series.clone();
-    let mut data = PilotData::new((pilot, calendar, &aggregator.factors), stored, (orders, cycles, cut_off), open);
-    if inputs.has(Inputs::SUMS) {
-        data.temperatures = temperatures_of(aggregator, pilot)?;
-    }
+    let data = pilot_data(aggregator, (pilot, calendar), sums, AsOf { open, cut_off }, inputs)?;
     let wanted = |indicator: &Indicator| inputs.touch(indicator);
     let parts = std::iter::once(Part::Whole).chain(pilot.workshops.iter().map(|workshop| Part::Workshop(&workshop.id)));
     let mut all = Vec::new();
@@ -425,6 +442,55 @@ impl Aggregator {
     /// On reading the store.
     pub fn data_cutoff(&self, pilot: &PilotId) -> Result<Option<UnixMillis>, StoreError> {
         self.store.data_cutoff(pilot)
+    }
+
+    /// What is behind the figure of a scope, indicator and period; none where the scope or the figure does not exist.
+    ///
+    /// # Errors
+    /// On reading the store.
+    pub fn evidence(
+        &self,
+        (scope, indicator, period): (&Scope, &Indicator, Period),
+        now: UnixMillis,
+    ) -> Result<Option<Evidence>, StoreError> {
+        let query =
+            FigureQuery { scope: Some(scope.clone()), indicator: Some(indicator.clone()), period: Some(period) };
+        let Some(figure) = self.answer(&query, now)?.into_iter().next().filter(|_| self.knows(scope)) else {
+            return Ok(None);
+        };
+        let registry = self.registry.get();
+        let tables = match scope {
+            Scope::Pilot(id) => self.evidence_of(&registry, (id, Part::Whole), indicator, period)?,
+            Scope::Workshop(id, workshop) => {
+                self.evidence_of(&registry, (id, Part::Workshop(workshop)), indicator, period)?
+            }
+            Scope::Programme | Scope::Region(_) | Scope::Sector(_) | Scope::Class(_) => {
+                let mut members = Vec::new();
+                for pilot in inside(&registry, scope) {
+                    let scope = Some(Scope::Pilot(pilot.id.clone()));
+                    members.extend(self.answer(&FigureQuery { scope, ..query.clone() }, now)?);
+                }
+                evidence::of_group(&figure, &members)
+            }
+        };
+        let comes_out_again = evidence::comes_out_again(&figure, &tables);
+        Ok(Some(Evidence { figure, comes_out_again, tables }))
+    }
+
+    fn evidence_of(
+        &self,
+        registry: &Registry,
+        (id, part): (&PilotId, Part<'_>),
+        indicator: &Indicator,
+        period: Period,
+    ) -> Result<Vec<evidence::Table>, StoreError> {
+        let (Some(pilot), Some(mark)) = (registry.pilots.get(id), self.stored_mark(id)?) else { return Ok(Vec::new()) };
+        let calendar = Calendar::of(pilot);
+        let sums = stored_sums_of(self, pilot)?;
+        let cut_off = self.store.data_cutoff(id)?.unwrap_or(UnixMillis(0));
+        let as_of = AsOf { open: mark.open, cut_off };
+        let data = pilot_data(self, (pilot, &calendar), &sums, as_of, Inputs::of(indicator))?;
+        Ok(evidence::of(&data, part, indicator, period))
     }
 
     pub(crate) fn answer(&self, query: &FigureQuery, now: UnixMillis) -> Result<Vec<Figure>, StoreError> {

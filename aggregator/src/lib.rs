@@ -8,6 +8,7 @@
 //! - one number everywhere: metrics, pages and API print the same stored figure.
 
 mod derive;
+pub mod evidence;
 pub mod figure;
 mod figured;
 #[cfg(test)]

@@ -133,6 +133,13 @@ impl Baseline {
     }
 }
 
+impl Baseline {
+    /// Whether its rows are of use per day.
+    pub fn is_per_day(&self) -> bool {
+        self.rows == RowsOf::DaysOfMonths
+    }
+}
+
 impl Column {
     /// As coefficients are called.
     pub fn name(&self) -> String {

@@ -29,16 +29,22 @@ pub struct Cost {
     /// Months of the axis in which an item has data, by item.
     has_data: Vec<BTreeSet<usize>>,
     /// Quantity and nominal cost by month of the axis, by item and band.
-    bought: Vec<BTreeMap<u16, Vec<Bought>>>,
+    pub bought: Vec<BTreeMap<u16, Vec<Bought>>>,
     cap: Cap,
     findings: Vec<Finding>,
 }
 
 /// What was bought in a month: kWh, m³ and so on, of a category yuan at the baseline's level; and what it cost then.
 #[derive(Debug, Clone, Copy, Default)]
-struct Bought {
-    quantity: Sum,
-    nominal: Sum,
+pub struct Bought {
+    pub quantity: Sum,
+    pub nominal: Sum,
+}
+
+/// Quantity and nominal cost over some months.
+pub fn bought_over(by_month: &[Bought], months: &[usize]) -> (f64, f64) {
+    let over = |of: fn(&Bought) -> Sum| sum(months.iter().map(|&month| of(&by_month[month]).total()));
+    (over(|bought| bought.quantity), over(|bought| bought.nominal))
 }
 
 /// What one unit of an item costs at baseline prices.

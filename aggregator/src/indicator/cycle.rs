@@ -51,8 +51,19 @@ impl Sample {
         Sample { logs, median: median_of_sorted(&values) }
     }
 
-    fn n(&self) -> usize {
+    /// How many values.
+    pub fn n(&self) -> usize {
         self.logs.len()
+    }
+
+    /// Sorted logarithms of the values in hours.
+    pub fn logs(&self) -> &[f64] {
+        &self.logs
+    }
+
+    /// In hours.
+    pub fn median(&self) -> f64 {
+        self.median
     }
 }
 

@@ -30,17 +30,13 @@ pub fn outcome(data: &PilotData<'_>, pieces: &Pieces, period: Period) -> Outcome
     if data.n_months_of(period) == 0 {
         return Outcome::insufficient(finding("open_period", "no month of the period is closed yet"));
     }
-    let (mut strata, mut lots) = (Vec::new(), Vec::new());
+    let (strata, lots) = strata_of(pieces, &reporting, baseline);
     let (mut only_r, mut only_b) = (Vec::new(), Vec::new());
-    for product in products(pieces) {
-        let (r, b) = (lots_of(pieces, &product, &reporting), lots_of(pieces, &product, baseline));
-        let stratum = Stratum { reporting: total(&r), baseline: total(&b) };
-        strata.push(stratum);
+    for (product, stratum) in products(pieces).into_iter().zip(&strata) {
         match (stratum.reporting.size > 0.0, stratum.baseline.size > 0.0) {
-            (true, true) => lots.extend([r, b]),
             (true, false) => only_r.push(product),
             (false, true) => only_b.push(product),
-            (false, false) => {}
+            (true, true) | (false, false) => {}
         }
     }
     let mut outcome = of_strata(&strata, &lots);
@@ -113,7 +109,22 @@ fn lower_by_time(data: &PilotData<'_>, pieces: &Pieces, months: &[usize], outcom
     }
 }
 
-fn products(pieces: &Pieces) -> BTreeSet<Arc<str>> {
+/// Each of [`products`] in both periods, and the months of those inspected in both, as lots.
+pub fn strata_of(pieces: &Pieces, reporting: &[usize], baseline: &[usize]) -> (Vec<Stratum>, Vec<Vec<Counted>>) {
+    let (mut strata, mut lots) = (Vec::new(), Vec::new());
+    for product in products(pieces) {
+        let (r, b) = (lots_of(pieces, &product, reporting), lots_of(pieces, &product, baseline));
+        let stratum = Stratum { reporting: total(&r), baseline: total(&b) };
+        strata.push(stratum);
+        if stratum.reporting.size > 0.0 && stratum.baseline.size > 0.0 {
+            lots.extend([r, b]);
+        }
+    }
+    (strata, lots)
+}
+
+/// Every product that was ever inspected, in order.
+pub fn products(pieces: &Pieces) -> BTreeSet<Arc<str>> {
     pieces.good.keys().chain(pieces.defective.keys()).cloned().collect()
 }
 

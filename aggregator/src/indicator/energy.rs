@@ -115,12 +115,13 @@ impl Energy {
         fingerprint::of_amounts(data, pieces, &self.amounts, &(&data.pilot.energy_plan, models))
     }
 
-    fn is_modelled(&self) -> bool {
+    /// Whether a plan asks for more than ratios.
+    pub fn is_modelled(&self) -> bool {
         self.carriers.iter().any(|carrier| !matches!(carrier.baseline, Ok(None)))
     }
 
     /// Registered series whose coverage decides about months.
-    fn entering(&self, data: &PilotData<'_>, pieces: &Pieces) -> Vec<usize> {
+    pub fn entering(&self, data: &PilotData<'_>, pieces: &Pieces) -> Vec<usize> {
         let plan = &data.pilot.energy_plan;
         let of_plan = self.carriers.iter().flat_map(|carrier| series_of(&plan.of(&carrier.name).form));
         let entering = self.amounts.series.iter().chain(&pieces.good_series).copied();
@@ -161,8 +162,11 @@ pub fn outcome(data: &PilotData<'_>, pieces: &Pieces, energy: &Energy, period: P
 fn modelled(data: &PilotData<'_>, pieces: &Pieces, energy: &Energy, months: &Months, outcome: &mut Outcome) {
     let mut members = Vec::with_capacity(energy.carriers.len());
     for carrier in &energy.carriers {
-        match compare(data, pieces, carrier, months, outcome) {
-            Ok(comparison) => members.push(comparison),
+        match compare(data, pieces, carrier, months) {
+            Ok((comparison, validity)) => {
+                validity.iter().for_each(|validity| judged(&carrier.name, validity, outcome));
+                members.push(comparison);
+            }
             Err(why) => return outcome.findings.push(why),
         }
     }
@@ -197,29 +201,31 @@ fn modelled(data: &PilotData<'_>, pieces: &Pieces, energy: &Energy, months: &Mon
     }
 }
 
-/// One carrier in kgce.
-fn compare(
+/// One carrier in kgce, and what the criteria say of its model if it has one.
+///
+/// # Errors
+/// The finding that says why there is no baseline.
+pub fn compare(
     data: &PilotData<'_>,
     pieces: &Pieces,
     carrier: &Carrier,
     months: &Months,
-    outcome: &mut Outcome,
-) -> Result<Comparison, Finding> {
+) -> Result<(Comparison, Option<Validity>), Finding> {
     let used = Use { carrier: &carrier.name, by_month: &carrier.used };
     match &carrier.baseline {
         Ok(Some(baseline)) => {
             let compared = baseline.compare((data, pieces), used, &months.reporting)?;
-            judged(&carrier.name, &compared.validity, outcome);
             let squared = carrier.factor * carrier.factor;
-            Ok(Comparison {
+            let comparison = Comparison {
                 actual: compared.comparison.actual * carrier.factor,
                 adjusted_baseline: compared.comparison.adjusted_baseline * carrier.factor,
                 variance_model: compared.comparison.variance_model * squared,
                 variance_noise: compared.comparison.variance_noise * squared,
                 df: compared.comparison.df,
-            })
+            };
+            Ok((comparison, Some(compared.validity)))
         }
-        Ok(None) => ratio::compared(data, pieces, &carrier.amounts, months),
+        Ok(None) => ratio::compared(data, pieces, &carrier.amounts, months).map(|comparison| (comparison, None)),
         Err(why) => Err(why.clone()),
     }
 }

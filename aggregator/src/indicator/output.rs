@@ -25,6 +25,7 @@ pub struct Pieces {
     pub defective: ByProduct,
     /// Registered series of good pieces, for the coverage of months.
     pub good_series: Vec<usize>,
+    pub defective_series: Vec<usize>,
     /// Whether anything counts defective pieces.
     pub inspection: Inspection,
 }
@@ -93,6 +94,7 @@ fn from_series(data: &PilotData<'_>, part: Part<'_>) -> Pieces {
         good: add_up(data, &good),
         defective: add_up(data, &defective),
         good_series: good,
+        defective_series: defective,
         inspection: if counted { Inspection::Counted } else { Inspection::NotCounted },
     }
 }

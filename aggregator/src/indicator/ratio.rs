@@ -160,7 +160,10 @@ pub fn split(data: &PilotData<'_>, pieces: &Pieces, amounts: &Amounts, months: &
 }
 
 /// What goes with standardised output, and what goes with the pieces of single products.
-fn parts(
+///
+/// # Errors
+/// The finding that says which side has no output.
+pub fn parts(
     data: &PilotData<'_>,
     pieces: &Pieces,
     amounts: &Amounts,
@@ -174,11 +177,12 @@ fn parts(
             let when = if q_b <= 0.0 { "baseline" } else { "period" };
             return Err(finding("no_output", format!("no good pieces in the counted months of the {when}")));
         }
-        parts.push(Proportional::of(&amounts.general, months, &|month| weighted(&[month]), (q_r, q_b)));
+        parts.push(Proportional::of(None, &amounts.general, months, &|month| weighted(&[month]), (q_r, q_b)));
     }
     for (product, by_month) in &amounts.by_product {
         let (n_r, n_b) = (pieces.good_of(product, &months.reporting), pieces.good_of(product, &months.baseline));
-        let part = Proportional::of(by_month, months, &|month| pieces.good_of(product, &[month]), (n_r, n_b));
+        let part =
+            Proportional::of(Some(product), by_month, months, &|month| pieces.good_of(product, &[month]), (n_r, n_b));
         if n_r > 0.0 && n_b > 0.0 && part.baseline > 0.0 {
             parts.push(part);
         }
@@ -212,23 +216,32 @@ pub fn compared(
 }
 
 /// Amounts that the baseline takes for proportional to one output.
-struct Proportional {
-    actual: f64,
+pub struct Proportional {
+    /// None for what goes with standardised output.
+    pub product: Option<Arc<str>>,
+    pub actual: f64,
     /// Of the baseline's own months.
-    baseline: f64,
+    pub baseline: f64,
     /// Output of the period over output of the baseline.
     scale: f64,
     /// Amount and output by month.
     reporting: Vec<(f64, f64)>,
     base: Vec<(f64, f64)>,
     /// Output of the baseline.
-    output: f64,
+    pub output: f64,
 }
 
 impl Proportional {
-    fn of(amounts: &[Sum], months: &Months, output: &dyn Fn(usize) -> f64, (q_r, q_b): (f64, f64)) -> Proportional {
+    fn of(
+        product: Option<&Arc<str>>,
+        amounts: &[Sum],
+        months: &Months,
+        output: &dyn Fn(usize) -> f64,
+        (q_r, q_b): (f64, f64),
+    ) -> Proportional {
         let of = |months: &[usize]| months.iter().map(|&month| (over(amounts, &[month]), output(month))).collect();
         Proportional {
+            product: product.cloned(),
             actual: over(amounts, &months.reporting),
             baseline: over(amounts, &months.baseline),
             // The quotient of the outputs first: the same output gives the baseline's amount to the bit.
@@ -239,8 +252,14 @@ impl Proportional {
         }
     }
 
-    fn adjusted(&self) -> f64 {
+    /// The baseline's amount at the period's output.
+    pub fn adjusted(&self) -> f64 {
         self.baseline * self.scale
+    }
+
+    /// Output of the period.
+    pub fn output_now(&self) -> f64 {
+        self.output * self.scale
     }
 
     /// What the baseline took for this much output.

@@ -84,6 +84,20 @@ pub(crate) fn amount(value: f64) -> String {
     if value.is_finite() { round(value, 0, places) } else { "–".to_owned() }
 }
 
+/// A number to follow arithmetic with: whole ones as they are, others with six significant digits or more.
+pub(crate) fn precise(value: f64) -> String {
+    if value.is_finite() && value.fract() == 0.0 && value.abs() < 1e15 {
+        return round(value, 0, 0);
+    }
+    let places = match value.abs() {
+        size if size >= 1_000.0 => 2,
+        size if size >= 1.0 => 5,
+        size if size >= 1e-3 => 8,
+        _ => 12,
+    };
+    if value.is_finite() { round(value, 0, places) } else { "–".to_owned() }
+}
+
 #[cfg(test)]
 mod tests {
     use proptest::prelude::*;

@@ -96,16 +96,21 @@ impl Params {
 
     /// The query of the next page: these parameters with `name` set to `value`.
     pub(crate) fn with(&self, name: &str, value: &str) -> String {
-        let mut out = String::new();
         let others = self.0.iter().filter(|(found, _)| found != name);
-        for (name, value) in others.map(|(n, v)| (n.as_str(), v.as_str())).chain([(name, value)]) {
-            out.push(if out.is_empty() { '?' } else { '&' });
-            out.push_str(name);
-            out.push('=');
-            escape(value, &mut out);
-        }
-        out
+        of(&others.map(|(n, v)| (n.as_str(), v.as_str())).chain([(name, value)]).collect::<Vec<_>>())
     }
+}
+
+/// A query of these parameters, `?` first.
+pub(crate) fn of(params: &[(&str, &str)]) -> String {
+    let mut out = String::new();
+    for (name, value) in params {
+        out.push(if out.is_empty() { '?' } else { '&' });
+        out.push_str(name);
+        out.push('=');
+        escape(value, &mut out);
+    }
+    out
 }
 
 /// Rows of one page at most: a page is built whole, some 20 MB of text.

@@ -33,6 +33,7 @@ pub fn router(site: Arc<Site>, gate: Gate) -> Router {
         .merge(api::routes())
         .route("/", get(programme_page))
         .route("/pilots/{pilot}", get(pilot_page))
+        .route("/figure", get(figure_page))
         .route("/gateways", get(gateways_page))
         .route("/readyz", get(api::readyz))
         .route("/metrics/pilots", get(metrics::pilots))
@@ -50,8 +51,8 @@ pub fn router(site: Arc<Site>, gate: Gate) -> Router {
 }
 
 fn not_found() -> Response {
-    let detail = "there is nothing here; the pages are /, /pilots/ID and /gateways, the API is /api/v1/{status, pilots, \
-                  readings, rollups, figures, orders, rejections, conflicts, gateways}";
+    let detail = "there is nothing here; the pages are /, /pilots/ID, /figure and /gateways, the API is /api/v1/{status, pilots, \
+                  readings, rollups, figures, evidence, orders, rejections, conflicts, gateways}";
     Problem::new(StatusCode::NOT_FOUND, detail).into_response()
 }
 
@@ -178,6 +179,29 @@ async fn pilot_page(
     let found = made.and_then(|view| view.ok_or_else(|| Problem::not_found("pilot", api::NO_PILOT)));
     match found {
         Ok((view, loading)) => html(pages::pilot_page(&view, loading, asked.lang), StatusCode::OK, asked.lang),
+        Err(problem) => problem_page(&uri, &headers, &problem),
+    }
+}
+
+async fn figure_page(
+    State(served): State<Served>,
+    Extension(viewer): Extension<Viewer>,
+    uri: Uri,
+    headers: HeaderMap,
+) -> Response {
+    const KNOWN: [&str; 4] = ["lang", "scope", "indicator", "period"];
+    let read = || {
+        let asked = asked(&uri, &headers, &KNOWN)?;
+        Ok((asked.lang, api::named(&Params::read(&uri, &KNOWN)?)?))
+    };
+    let (lang, (scope, indicator, period)) = match read() {
+        Ok(read) => read,
+        Err(problem) => return problem_page(&uri, &headers, &problem),
+    };
+    let made =
+        blocking(&served.site, move |site| snapshot::figure(site, &viewer, (&scope, &indicator, period), clock::now()));
+    match made.await.and_then(|view| view.ok_or_else(|| Problem::not_found("scope", api::NO_SCOPE))) {
+        Ok(view) => html(pages::figure_page(&view, lang), StatusCode::OK, lang),
         Err(problem) => problem_page(&uri, &headers, &problem),
     }
 }

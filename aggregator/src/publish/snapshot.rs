@@ -12,11 +12,12 @@ use std::time::{Duration, Instant};
 use jiff::tz::TimeZone;
 use model::period::MonthNo;
 use model::programme::{Entry, Label};
-use model::{Figure, Period, PeriodKind, Pilot, PilotId, Registry, Scope, Slug, State, UnixMillis};
+use model::{Figure, Indicator, Period, PeriodKind, Pilot, PilotId, Registry, Scope, Slug, State, UnixMillis};
 use seeds::fleet::Truth;
 use store::{CommitNo, StoreError};
 
 use super::access::Viewer;
+use super::pages::FigureView;
 use super::pages::view::{
     Choice, DataQuality, Panel, PilotHead, PilotRow, PilotView, ProgrammeView, RegionBlock, Rejections, SHOWN, Shown,
     reduction_of,
@@ -154,9 +155,37 @@ fn holds(scope: &Scope, pilot: &Pilot) -> bool {
     }
 }
 
+/// The page of one figure; none if the scope is unknown or foreign.
+pub(crate) fn figure(
+    site: &Site,
+    viewer: &Viewer,
+    (scope, indicator, period): (&Scope, &Indicator, Period),
+    now: UnixMillis,
+) -> Result<Option<FigureView>, StoreError> {
+    let registry = site.registry.get();
+    if !api::is_known(scope, site, &registry) || !viewer.sees_scope(scope, &registry) {
+        return Ok(None);
+    }
+    let name = |id: &PilotId| registry.pilots.get(id).map(|pilot| pilot.name.clone());
+    let scope_name = match scope {
+        Scope::Pilot(id) => name(id),
+        Scope::Workshop(id, shop) => name(id).map(|pilot| {
+            let known = registry.pilots.get(id).and_then(|p| p.workshops.iter().find(|known| known.id == *shop));
+            let with = |of: fn(&Label) -> &String| {
+                known.map_or_else(|| of(&pilot).clone(), |known| format!("{} / {}", of(&pilot), of(&known.name)))
+            };
+            Label { zh: with(|label| &label.zh), en: with(|label| &label.en) }
+        }),
+        Scope::Programme | Scope::Region(_) | Scope::Sector(_) | Scope::Class(_) => Some(scope_name(scope, site)),
+    };
+    let evidence = site.aggregator.evidence((scope, indicator, period), now)?;
+    let view = |(evidence, scope_name)| FigureView { evidence, scope_name, as_of: now };
+    Ok(evidence.zip(scope_name).map(view))
+}
+
 /// All figures of a scope, by indicator of [`SHOWN`].
 fn histories(site: &Site, scope: &Scope, now: UnixMillis) -> Result<Vec<Vec<Figure>>, StoreError> {
-    let of = |indicator: &model::Indicator| {
+    let of = |indicator: &Indicator| {
         let query = FigureQuery { scope: Some(scope.clone()), indicator: Some(indicator.clone()), period: None };
         site.aggregator.figures(&query, now)
     };
@@ -165,7 +194,7 @@ fn histories(site: &Site, scope: &Scope, now: UnixMillis) -> Result<Vec<Vec<Figu
 
 /// The figures of a scope in one period, one per indicator of [`SHOWN`].
 fn period_figures(site: &Site, scope: &Scope, period: Period, now: UnixMillis) -> Result<Vec<Figure>, StoreError> {
-    let of = |indicator: &model::Indicator| {
+    let of = |indicator: &Indicator| {
         let query =
             FigureQuery { scope: Some(scope.clone()), indicator: Some(indicator.clone()), period: Some(period) };
         let found = site.aggregator.figures(&query, now)?.into_iter().next();
@@ -175,7 +204,7 @@ fn period_figures(site: &Site, scope: &Scope, period: Period, now: UnixMillis) -
 }
 
 /// What stands where there is no figure: no data is not zero.
-fn missing(scope: &Scope, indicator: &model::Indicator, period: Period, now: UnixMillis) -> Figure {
+fn missing(scope: &Scope, indicator: &Indicator, period: Period, now: UnixMillis) -> Figure {
     Figure {
         scope: scope.clone(),
         indicator: indicator.clone(),
@@ -315,6 +344,7 @@ pub(crate) fn pilot(
         panels: panels.collect(),
         truth: truth_until(site, id, years.last().copied()),
         years,
+        stops: pilot.stops.clone(),
         quality: quality(site, id)?,
         as_of: now,
     }))

@@ -58,14 +58,14 @@ pub(crate) async fn figures(
     tagged(on_page, next, &headers)
 }
 
-fn indicator_of(params: &Params) -> Result<Option<Indicator>, Problem> {
+pub(super) fn indicator_of(params: &Params) -> Result<Option<Indicator>, Problem> {
     let Some(text) = params.get("indicator") else { return Ok(None) };
     let detail = "`indicator` must be operating_cost, production_cycle, defect_rate, energy_intensity, \
                   energy_intensity.equivalent, cycle_time or pollutant_intensity.POLLUTANT";
     Indicator::parse(text).map(Some).ok_or_else(|| Problem::parameter("indicator", detail))
 }
 
-fn period_of(params: &Params) -> Result<Option<Period>, Problem> {
+pub(super) fn period_of(params: &Params) -> Result<Option<Period>, Problem> {
     let read = |text| Period::parse(text).map_err(|error| Problem::parameter("period", error.to_string()));
     params.get("period").map(read).transpose()
 }

@@ -4,6 +4,7 @@
 //! reads. What a viewer may not see answers exactly like what does not exist.
 
 mod conflicts;
+mod evidence;
 mod figures;
 mod gateways;
 mod orders;
@@ -26,6 +27,7 @@ use super::query::Params;
 use super::router::{Served, blocking};
 use super::{FRESH_WAIT, Site};
 
+pub(crate) use evidence::named;
 pub(crate) use status::{gaps, healthz, readyz};
 
 /// 404 of a scope; names nothing that was asked for.
@@ -42,6 +44,7 @@ pub(crate) fn routes() -> Router<Served> {
         .route("/api/v1/readings", get(readings::readings))
         .route("/api/v1/rollups", get(rollups::rollups))
         .route("/api/v1/figures", get(figures::figures))
+        .route("/api/v1/evidence", get(evidence::evidence))
         .route("/api/v1/gateways", get(gateways::gateways))
         .route("/api/v1/rejections", get(rejections::rejections))
         .route("/api/v1/orders", get(orders::orders))

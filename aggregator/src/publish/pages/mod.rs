@@ -1,12 +1,13 @@
 //! The pages: server-rendered HTML with inline SVG, without script, in Chinese and English, for screen and paper.
 //!
-//! [`view`] says what a page needs; [`programme`], [`pilot`] and [`gateways`] turn that into markup and nothing else, so that a page can
+//! [`view`] says what a page needs; [`programme`], [`pilot`], [`figure`] and [`gateways`] turn that into markup and nothing else, so that a page can
 //! be looked at without a server (`cargo run --example render_pages`).
 //!
 //! Invariants:
 //! - everything that came from outside is text to `maud`, which escapes it; no attribute holds a style or a script;
 //! - the policy of [`CONTENT_POLICY`] allows the one style sheet, by its hash, and no other origin.
 
+pub mod figure;
 mod gateways;
 mod pilot;
 mod programme;
@@ -24,6 +25,7 @@ use model::programme::Label;
 use model::{Period, UnixMillis};
 use sha2::{Digest, Sha256};
 
+pub use figure::{FigureView, figure_page};
 pub use gateways::gateways_page;
 pub use pilot::pilot_page;
 pub use programme::programme_page;

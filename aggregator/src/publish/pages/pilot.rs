@@ -6,6 +6,7 @@ use model::period::MonthNo;
 use model::{Figure, Indicator, Period, PeriodKind, Scope, Standing};
 use seeds::fleet::{TrueReduction, Truth};
 
+use super::figure;
 use super::programme::standing;
 use super::svg::{self, Scale, Span, Trend};
 use super::view::{Loading, Panel, PilotHead, PilotView, interval_of, judged_by, reduction_of};
@@ -34,6 +35,7 @@ pub fn pilot_page(view: &PilotView, loading: Option<Loading>, lang: Lang) -> Mar
         div class="panels" { @for panel in &view.panels { (panel_section(view, panel, lang, &scale)) } }
         (trend_legend(view, lang))
         @if let Some(truth) = &view.truth { (truth_box(view, truth, lang)) }
+        (stops(view, lang))
         (facts(view, lang))
         (quality(view, lang))
     };
@@ -121,6 +123,8 @@ fn panel_section(view: &PilotView, panel: &Panel, lang: Lang, scale: &Scale) -> 
             (svg::trend(lang, &label, &trend))
             (svg::coverage(lang, span, &panel.monthly))
             (findings(figure, lang))
+            p class="per-unit" { a href={ (figure::address(&figure.scope, &figure.indicator.to_string(), &figure.period.to_string())) "lang=" (lang.code()) } {
+                (lang.of("Why this number", "此数从何而来")) } (effects(figure, lang)) }
             (numbers(panel, lang))
         }
     }
@@ -181,6 +185,30 @@ fn per_unit(figure: &Figure, lang: Lang) -> Markup {
         p class="per-unit" {
             span class="num" { (number(now)) } (what) (lang.of("; baseline ", "；基准期 "))
             span class="num" { (number(then)) }
+        }
+    }
+}
+
+/// The split of the change in a line, in per cent of the baseline's amount.
+fn effects(figure: &Figure, lang: Lang) -> Markup {
+    let Some(effects) = figure.effects.filter(|effects| effects.from > 0.0 && reduction_of(figure).is_some()) else {
+        return html! {};
+    };
+    let share = |effect: f64| {
+        let sign = if effect > 0.0 { "+" } else { "" };
+        format!("{sign}{}", lang.percent(effect / effects.from))
+    };
+    let parts = [
+        (lang.of("activity", "规模"), effects.activity),
+        (lang.of("structure", "结构"), effects.structure),
+        (lang.of("intensity", "强度"), effects.intensity),
+        (lang.of("price", "价格"), effects.price),
+    ];
+    html! {
+        (lang.of(": ", "："))
+        @for (n, (name, effect)) in parts.into_iter().filter(|(_, effect)| *effect != 0.0).enumerate() {
+            @if n > 0 { (lang.of(", ", "，")) }
+            (name) " " span class="num" { (share(effect)) }
         }
     }
 }
@@ -328,6 +356,24 @@ fn truth_table(view: &PilotView, panel: &Panel, lang: Lang) -> Markup {
                         }
                     }
                 }
+            }
+        }
+    }
+}
+
+/// When the plant stood still on purpose.
+fn stops(view: &PilotView, lang: Lang) -> Markup {
+    let (from, to) =
+        (view.shown.period.first_month().first_day(), MonthNo(view.shown.period.last_month().0 + 1).first_day());
+    let shown: Vec<_> = view.stops.iter().filter(|stop| stop.to >= from && stop.from < to).collect();
+    html! {
+        @if !shown.is_empty() {
+            section aria-labelledby="stops" {
+                h2 id="stops" { (lang.of("Stops", "停产")) }
+                p class="sub" { (lang.of("Declared holidays and maintenance count neither for nor against coverage.", "登记的假期与检修不计入覆盖率。")) }
+                ul class="plain" { @for stop in shown {
+                    li { span class="num" { (stop.from) " – " (stop.to) } " " (stop.reason) }
+                } }
             }
         }
     }

@@ -5,7 +5,7 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use model::period::MonthNo;
 use model::programme::Label;
-use model::registry::DayRange;
+use model::registry::{DayRange, Stop};
 use model::{
     Figure, Indicator, Period, PilotId, Programme, Scope, Slug, Stage, StageStanding, Standing, State, UnixMillis,
 };
@@ -135,6 +135,7 @@ pub struct PilotView {
     pub years: Vec<Period>,
     pub panels: Vec<Panel>,
     pub truth: Option<Truth>,
+    pub stops: Vec<Stop>,
     pub quality: DataQuality,
     /// When the figures were read.
     pub as_of: UnixMillis,

@@ -3,7 +3,7 @@
 //! Short texts stand in pairs beside the markup that uses them ([`Lang::of`]); what both pages share is here.
 
 use model::programme::Label;
-use model::{Finding, Indicator, Period, PeriodKind, Standing, State};
+use model::{Finding, Indicator, Method, Period, PeriodKind, Standing, State, Validity};
 
 use super::super::number;
 
@@ -202,6 +202,198 @@ pub(crate) fn interval(lang: Lang, (from, to): (f64, f64)) -> String {
     format!("{}{}{}", lang.percent(from), lang.of(" to ", "至"), lang.percent(to))
 }
 
+/// How a figure was made.
+pub(crate) fn method(lang: Lang, method: Method) -> &'static str {
+    match method {
+        Method::Ratio => lang.of("ratio to standardised output", "与标准化产出之比"),
+        Method::Model => lang.of("models of the plan", "按计划所定模型"),
+        Method::StandardisedRates => lang.of("rates at the period's mix of products", "按本期产品结构标准化"),
+        Method::HodgesLehmann => {
+            lang.of("median ratio of all pairs (Hodges–Lehmann)", "配对比值中位数（Hodges–Lehmann）")
+        }
+        Method::RestrictedMeans => {
+            lang.of("restricted means, open orders censored", "限制均值之比，未完工订单按截尾计")
+        }
+        Method::Sum => lang.of("pilots added up", "各试点相加"),
+    }
+}
+
+/// The verdict of the validity rules.
+pub(crate) fn validity(lang: Lang, validity: Validity) -> &'static str {
+    match validity {
+        Validity::Valid => lang.of("valid", "有效"),
+        Validity::ValidWithFlags => lang.of("valid with flags", "有效（有提示）"),
+        Validity::Invalid => lang.of("not valid", "无效"),
+    }
+}
+
+/// Title and explanation of a table of evidence.
+pub(crate) fn table(lang: Lang, id: &str) -> (&'static str, &'static str) {
+    match id {
+        "steps" => (lang.of("The arithmetic", "计算步骤"), ""),
+        "plan" => (lang.of("What was fixed beforehand", "事先确定的内容"), ""),
+        "months" => (
+            lang.of("Months", "月份"),
+            lang.of(
+                "A month counts if every series covers 90 % of it, here and in the baseline.",
+                "各序列在两期的同月覆盖率均达到 90% 的月份才计入。",
+            ),
+        ),
+        "inputs" => (
+            lang.of("Inputs", "输入数据"),
+            lang.of(
+                "What each series held; the number of readings links to the readings.",
+                "各序列的月度数值；读数个数链接到逐条读数。",
+            ),
+        ),
+        "output" => (
+            lang.of("Output", "产出"),
+            lang.of("Good pieces at final inspection, and what each weighs.", "终检合格件及其权重。"),
+        ),
+        "carriers" => (lang.of("Energy by carrier", "分品种能耗"), ""),
+        "coefficients" => (lang.of("The fitted models", "拟合模型"), ""),
+        "fit" => (lang.of("How well they fit", "拟合优度"), ""),
+        "validity" => (lang.of("Validity criteria", "有效性判据"), ""),
+        "model_months" => (lang.of("Model against actual use", "模型与实际用量"), ""),
+        "prices" => (lang.of("Quantities and prices", "数量与价格"), ""),
+        "products" => (lang.of("Products", "分产品"), ""),
+        "cohorts" => (lang.of("Cohorts by product, hours", "分产品批次（小时）"), ""),
+        "windows" => (lang.of("Which orders", "订单范围"), ""),
+        "beside" => (
+            lang.of("Beside the figure", "参考数值"),
+            lang.of("For reviewers; none of it sets the standing.", "供审阅，不用于评定进度。"),
+        ),
+        "stops" => (lang.of("Stops", "停产"), ""),
+        "pilots" => (lang.of("The pilots of this group", "所含试点"), ""),
+        _ => (lang.of("More", "其他"), ""),
+    }
+}
+
+/// The head of a column of evidence.
+pub(crate) fn column(lang: Lang, id: &str) -> String {
+    let word = match id {
+        "step" => lang.of("step", "步骤"),
+        "of" => lang.of("of", "对象"),
+        "value" => lang.of("value", "数值"),
+        "unit" => lang.of("unit", "单位"),
+        "formula" => lang.of("formula", "公式"),
+        "month" => lang.of("month", "月份"),
+        "side" => lang.of("side", "时期"),
+        "coverage" => lang.of("coverage", "覆盖率"),
+        "counts" => lang.of("counts", "是否计入"),
+        "asset" => lang.of("asset", "设备"),
+        "name" => lang.of("name", "名称"),
+        "product" => lang.of("product", "产品"),
+        "quantity" => lang.of("quantity", "数量"),
+        "readings" => lang.of("readings", "读数个数"),
+        "weight" => lang.of("weight", "权重"),
+        "weight_is" => lang.of("weight is", "权重来源"),
+        "baseline" => lang.of("baseline", "基准期"),
+        "reporting" => lang.of("this period", "本期"),
+        "carrier" => lang.of("carrier", "能源品种"),
+        "factor" => lang.of("factor", "折标系数"),
+        "factor_unit" => lang.of("per", "单位"),
+        "item" => lang.of("item", "项目"),
+        "band" => lang.of("band", "时段"),
+        "baseline_quantity" => lang.of("baseline quantity", "基准期数量"),
+        "baseline_price" => lang.of("baseline price", "基准期价格"),
+        "price" => lang.of("price", "价格"),
+        "what" => lang.of("what", "项目"),
+        "is" => lang.of("is", "内容"),
+        "low" => lang.of("low", "下限"),
+        "high" => lang.of("high", "上限"),
+        "from" => lang.of("from", "起"),
+        "to" => lang.of("to", "止"),
+        "reason" => lang.of("reason", "原因"),
+        "pilot" => lang.of("pilot", "试点"),
+        "enters" => lang.of("enters", "是否计入"),
+        "actual" => lang.of("actual", "实际"),
+        "adjusted_baseline" => lang.of("adj. baseline", "调整基准"),
+        "reduction" => lang.of("reduction", "降幅"),
+        "share" => lang.of("share", "份额"),
+        "findings" => lang.of("findings", "提示"),
+        "baseline_inspected" => lang.of("baseline inspected", "基准期受检"),
+        "baseline_defective" => lang.of("baseline defective", "基准期不良"),
+        "baseline_rate" => lang.of("baseline rate", "基准期不良率"),
+        "inspected" => lang.of("inspected", "受检"),
+        "defective" => lang.of("defective", "不良"),
+        "expected" => lang.of("expected", "应有不良"),
+        "values" => lang.of("values", "个数"),
+        "open" => lang.of("open", "未完工"),
+        "median" => lang.of("median", "中位数"),
+        "median_low" => lang.of("median, low", "中位数下限"),
+        "median_high" => lang.of("median, high", "中位数上限"),
+        "geometric_mean" => lang.of("geometric mean", "几何均值"),
+        "variable" => lang.of("variable", "变量"),
+        "coefficient" => lang.of("coefficient", "系数"),
+        "standard_error" => lang.of("standard error", "标准误"),
+        "baseline_min" => lang.of("baseline min.", "基准期最小"),
+        "baseline_max" => lang.of("baseline max.", "基准期最大"),
+        "statistic" => lang.of("statistic", "统计量"),
+        "asked" => lang.of("asked", "要求"),
+        "found" => lang.of("found", "实得"),
+        "passed" => lang.of("passed", "是否通过"),
+        "effect" => lang.of("if not", "未通过则"),
+        "model" => lang.of("model", "模型"),
+        "leverage" => lang.of("leverage", "杠杆值"),
+        "beyond" => lang.of("beyond the baseline", "超出基准范围"),
+        other => return other.to_owned(),
+    };
+    word.to_owned()
+}
+
+/// A word that evidence uses in a cell; names and sentences stay as they are.
+pub(crate) fn cell(lang: Lang, text: &str) -> String {
+    let word = match text {
+        "yes" => lang.of("yes", "是"),
+        "no" => lang.of("no", "否"),
+        "stopped" => lang.of("stopped", "停产"),
+        "baseline" => lang.of("baseline", "基准期"),
+        "reporting" => lang.of("this period", "本期"),
+        "data_end" => lang.of("end of the data", "数据截止"),
+        "declared" => lang.of("declared", "登记"),
+        "assumed" => lang.of("assumed", "假定"),
+        "all products" => lang.of("all products", "全部产品"),
+        "made in one period only" => lang.of("made in one period only", "仅一期生产"),
+        "invalidates" => lang.of("not valid", "无效"),
+        "flags" => lang.of("flagged", "提示"),
+        "shown only" => lang.of("shown only", "仅列示"),
+        "baseline_amount" => lang.of("baseline amount", "基准期用量"),
+        "baseline_output" => lang.of("baseline output", "基准期产出"),
+        "output" => lang.of("output", "产出"),
+        "adjusted" => lang.of("adjusted", "调整后"),
+        "amount" => lang.of("amount", "用量"),
+        "modelled" => lang.of("modelled", "模型值"),
+        "factor" => lang.of("factor", "折标系数"),
+        "actual" => lang.of("actual", "实际"),
+        "adjusted_baseline" => lang.of("adjusted baseline", "调整基准"),
+        "reduction" => lang.of("reduction", "降幅"),
+        "baseline_period" => lang.of("baseline period", "基准期"),
+        "confidence" => lang.of("confidence", "置信水平"),
+        "factors" => lang.of("factor set", "折标系数版本"),
+        "model" => lang.of("model", "模型"),
+        "month_coverage_min" => lang.of("coverage a month needs", "月覆盖率下限"),
+        "coverage_min" => lang.of("coverage a figure needs", "结果覆盖率下限"),
+        "nominal_unit_cost" => lang.of("unit cost in the yuan of the day", "现价单位成本"),
+        "nominal_unit_cost_baseline" => lang.of("the same in the baseline", "基准期现价单位成本"),
+        "nominal_unit_cost_change" => lang.of("its change", "现价单位成本变化"),
+        "charges" => lang.of("charges (demand, power factor, surcharges)", "附加费用（需量、力调、加价）"),
+        "charges_baseline" => lang.of("charges in the baseline", "基准期附加费用"),
+        "price_index_laspeyres" => lang.of("price index, Laspeyres", "拉氏价格指数"),
+        "price_index_paasche" => lang.of("price index, Paasche (the price effect)", "帕氏价格指数（价格影响）"),
+        "price_index_fisher" => lang.of("price index, Fisher", "费雪价格指数"),
+        "overdispersion" => lang.of("over-dispersion φ", "过离散系数 φ"),
+        "ratio_at_baseline_mix" => lang.of("ratio at the baseline's mix", "按基准期结构之比"),
+        "ratio_at_pooled_mix" => lang.of("ratio at the pooled mix", "按合并结构之比"),
+        "crude_ratio_unadjusted" => lang.of("crude ratio, unadjusted", "粗比（未调整）"),
+        "geometric_mean_ratio" => lang.of("ratio of geometric means", "几何均值之比"),
+        "guideline14_fsu" => lang.of("fractional uncertainty, Guideline 14", "Guideline 14 相对不确定度"),
+        "exact_relative_uncertainty" => lang.of("relative uncertainty, exact", "精确相对不确定度"),
+        other => return other.to_owned(),
+    };
+    word.to_owned()
+}
+
 /// A finding as a sentence in the page's language. Chinese has a sentence of its own for each rule, with the names that
 /// the finding quotes; a rule without one keeps the finding's text.
 pub(crate) fn finding(lang: Lang, finding: &Finding) -> String {
@@ -225,7 +417,14 @@ fn finding_zh(rule: &str) -> Option<&'static str> {
         "provisional_cohort" => "最近开工的订单跟踪时间尚短，仅比较开工后的一段时间，进度最高评为“正常”",
         "too_recent" => "订单开工距数据截止时间过近，尚无可比结果",
         "few_orders_of_product" => "部分产品的订单过少，两期均不计入",
-        "base_load" => "在基础负荷模型建立之前，与产出之比视基础负荷为零",
+        "base_load" => "与产出之比视基础负荷为零，而基准期各月显示并非如此，或无法检验",
+        "baseline_insufficient" => "基准期数据不足以建立模型",
+        "collinear_variables" => "自变量共线，无法区分各自影响",
+        "no_degree_day_model" => "没有合格的度日模型",
+        "model" => "模型无法建立",
+        "model_invalid" => "模型未通过有效性判据，仅供参考，不评定进度",
+        "model_flagged" => "模型有一项判据未通过，予以提示",
+        "undetermined" => "调整基准与零无法区分，不评定进度",
         "open_orders" => "部分订单在比较时限内尚未完工，按截尾数据计入",
         "cancelled_orders" => "已取消的订单未计入",
         "lead_not_positive" => "完工不晚于开工的订单未计入",
