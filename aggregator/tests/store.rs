@@ -247,6 +247,16 @@ fn two_years_of_a_plant_become_its_figures() {
     }
     assert!(of("production_cycle").reduction.unwrap() > 0.25);
     assert_eq!(of("operating_cost").cost_scope, Some(vec!["energy.electricity".to_owned()]));
+    // Every figure opens into inputs that give it again, also a group's.
+    let mut opened = 0;
+    for figure in figures.iter().chain(&plant.figures("region:hami", Some("2016"))) {
+        let name = (&figure.scope, &figure.indicator, figure.period);
+        let evidence = plant.aggregator.evidence(name, UnixMillis(0)).unwrap().unwrap();
+        assert_eq!(evidence.comes_out_again, figure.actual.map(|_| true), "{name:?}");
+        assert_eq!(figure.baseline.is_some(), figure.actual.is_some() && matches!(figure.scope, Scope::Pilot(_)));
+        opened += u32::from(figure.actual.is_some());
+    }
+    assert_eq!(opened, 12, "six indicators of the pilot, and of the group of one");
     let group = plant.figures("region:hami", Some("2016"));
     for figure in group.iter().filter(|figure| figure.state == State::Provisional) {
         assert_eq!(figure.reduction, of(&figure.indicator.to_string()).reduction, "a group of one");

@@ -288,8 +288,8 @@ fn cost_beside(
     let charges = charges(data, months);
     let per = |cost: f64, output: f64| Some(cost / output).filter(|_| output > 0.0);
     let (then, now) = (per(nominal.0 + charges.0, q0), per(nominal.1 + charges.1, q1));
-    beside.add("nominal_unit_cost_baseline", "", then, "CNY");
     beside.add("nominal_unit_cost", "", now, "CNY");
+    beside.add("nominal_unit_cost_baseline", "", then, "CNY");
     beside.add(
         "nominal_unit_cost_change",
         "",

@@ -306,6 +306,22 @@ async fn a_wrong_parameter_is_named_with_what_would_be_right() {
 }
 
 #[tokio::test(flavor = "multi_thread")]
+async fn a_figure_opens_into_what_it_is_made_from() {
+    let site = Fixture::new();
+    let evidence = site.get("/api/v1/evidence?scope=pilot:p-1&indicator=defect_rate&period=2025").await.ok().json();
+    assert_eq!(evidence["figure"]["indicator"], "defect_rate");
+    assert_eq!(evidence["plan"][0]["what"], "baseline_period");
+    let page = site.get("/figure?scope=pilot:p-1&indicator=defect_rate&period=2025&lang=zh").await.ok();
+    assert!(page.body.contains("事先确定的内容") && page.body.contains("&lt;script&gt;"), "{}", page.body);
+    for path in ["/api/v1/evidence", "/figure"] {
+        let missing = site.get(&format!("{path}?scope=pilot:p-1&period=2025")).await;
+        assert_eq!((missing.status, missing.body.contains("`indicator` is missing")), (StatusCode::BAD_REQUEST, true));
+        let unknown = site.get(&format!("{path}?scope=pilot:p-9&indicator=defect_rate&period=2025")).await;
+        assert_eq!(unknown.status, StatusCode::NOT_FOUND);
+    }
+}
+
+#[tokio::test(flavor = "multi_thread")]
 async fn a_known_scope_without_data_answers_one_insufficient_figure() {
     let site = Fixture::new();
     for scope in ["pilot:p-2", "region:yili", "programme", "class:promotion"] {
@@ -410,6 +426,14 @@ async fn what_is_foreign_and_what_is_missing_answer_the_same_bytes() {
             ("/api/v1/conflicts?pilot=p-1", "/api/v1/conflicts?pilot=p-9"),
             ("/metrics/pilots?pilot=p-1", "/metrics/pilots?pilot=p-9"),
             ("/?scope=region:hami", "/?scope=region:atlantis"),
+            (
+                "/api/v1/evidence?scope=pilot:p-1&indicator=defect_rate&period=2025",
+                "/api/v1/evidence?scope=pilot:p-9&indicator=defect_rate&period=2025",
+            ),
+            (
+                "/figure?scope=pilot:p-1&indicator=defect_rate&period=2025",
+                "/figure?scope=pilot:p-9&indicator=defect_rate&period=2025",
+            ),
         ] {
             let (foreign, missing) = (site.ask_with(&token, foreign).await, site.ask_with(&token, missing).await);
             assert_eq!(foreign.status, StatusCode::NOT_FOUND, "{scope}: {}", foreign.body);

@@ -9,7 +9,7 @@ use model::{Effects, Figure, Scope, UnixMillis};
 use super::programme::standing;
 use super::view::{interval_of, reduction_of};
 use super::words::{self, Lang};
-use super::{Frame, Note, frame};
+use super::{Frame, Note, frame, svg};
 use crate::evidence::{Cell, Evidence, Table};
 use crate::publish::number;
 use crate::publish::query;
@@ -35,6 +35,7 @@ pub fn figure_page(view: &FigureView, lang: Lang) -> Markup {
             a href={ (parent(figure)) "lang=" (lang.code()) } { (lang.label(&view.scope_name)) }
         }
         h1 { (title) }
+        (svg::symbol_sheet(&svg::Scale::around(reduction_of(figure).into_iter()), &[]))
         div class="panel why" {
             div class="reading" {
                 span class="big num" { (reduction_of(figure).map_or_else(|| "–".to_owned(), |r| lang.percent(r))) }
@@ -142,7 +143,7 @@ fn effects_section(effects: &Effects, unit: &str, lang: Lang) -> Markup {
                         tr {
                             th scope="row" { (name) }
                             td { svg viewBox="0 0 300 14" height="14" aria-hidden="true" {
-                                rect class=(if effect > 0.0 { "seg behind" } else { "seg achieved" })
+                                rect class="seg ontrack"
                                     x=(format!("{:.1}", place(effect))) y="2" height="10" width=(format!("{:.1}", length(effect))) {}
                                 line class="zero" x1="150" x2="150" y1="0" y2="14" {}
                             } }
