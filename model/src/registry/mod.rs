@@ -10,6 +10,7 @@
 
 mod calendar;
 mod check;
+mod dependence;
 mod money;
 mod parse;
 pub mod plan;
@@ -29,6 +30,7 @@ use crate::{Kind, PilotId, Quantity, Slug, Unit, UnixMillis};
 
 pub use crate::document::Mistake;
 pub use check::{assemble, check_against};
+pub use dependence::{Dependence, dependence};
 pub use parse::parse_pilot;
 
 /// All pilots in force, by id.
