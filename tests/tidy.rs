@@ -56,7 +56,7 @@ const HOMES: [(&str, &[&str]); 19] = [
     ("pco", &["store/src/chunk.rs", "aggregator/src/rollup/blob.rs"]),
     ("bumpalo", &["ingest/src/", "ingest/examples/"]),
     ("encoding_rs", &["ingest/src/mapping/"]),
-    ("flate2", &["ingest/src/mapping/", "ingest/src/sparkplug/", "tests/process/"]),
+    ("flate2", &["aggregator/src/ledger/", "ingest/src/mapping/", "ingest/src/sparkplug/", "tests/process/"]),
     ("foldhash", &["ingest/src/index.rs"]),
     ("jaq_core", &["ingest/src/mapping/transform/"]),
     ("prometheus", &["aggregator/src/publish/"]),

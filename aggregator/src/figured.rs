@@ -14,13 +14,13 @@ use store::{Registration, StoreError};
 
 use crate::derive::{broken, each_reading, stored_sums};
 use crate::evidence::{self, Evidence};
-use crate::figure::{figures, is_moving, moved_figures, without_data};
-use crate::follow::lock;
+use crate::figure::{figures, is_moving, moved_figures};
+use crate::follow::{Changed, lock};
 use crate::group::{belongs, groups, groups_of, roll_up};
 use crate::indicator::data::{Part, PilotData, Stored};
-use crate::indicator::finding;
 use crate::indicator::pollutant::pollutants;
 use crate::indicator::ratio::decrease_finding;
+use crate::ledger::{Reasons, Touch};
 use crate::orders::{Cohorts, NO_PRODUCT, Orders};
 use crate::rollup::Spec;
 use crate::rollup::months::MonthSums;
@@ -77,7 +77,7 @@ impl Inputs {
     }
 
     /// Whether an indicator depends on what changed.
-    fn touch(self, indicator: &Indicator) -> bool {
+    pub(crate) fn touch(self, indicator: &Indicator) -> bool {
         self.has(Inputs::of(indicator).0)
     }
 
@@ -265,8 +265,8 @@ fn cycles_of(aggregator: &Aggregator, pilot: &Pilot) -> Result<Cohorts, StoreErr
 }
 
 /// What stored figures begin with: their format. No blob of the first format, which began with the number of figures,
-/// begins so.
-const FORMAT: [u8; 5] = [0xff, 0xff, 0xff, 0xff, 3];
+/// begins so. 4: what of them is to be published is noted beside them.
+const FORMAT: [u8; 5] = [0xff, 0xff, 0xff, 0xff, 4];
 
 /// A scope's figures as bytes.
 pub(crate) fn encode(figures: &[Figure]) -> Result<Vec<u8>, StoreError> {
@@ -300,10 +300,12 @@ impl Aggregator {
         Ok(figures.iter().any(is_moving))
     }
 
-    /// Writes the figures that differ from what is stored, and `mark`, in one transaction; gives whose figures differed.
+    /// Writes the figures that differ from what is stored, what of them is to be published, and `mark`, in one transaction;
+    /// gives whose figures differed.
     pub(crate) fn put_figures(
         &self,
         new: Vec<ScopeFigures>,
+        touch: &dyn Fn(&Scope, &Indicator) -> Touch,
         mark: Option<(&str, &[u8])>,
     ) -> Result<Vec<(Scope, Indicator)>, StoreError> {
         let mut changed = Vec::new();
@@ -311,14 +313,20 @@ impl Aggregator {
             let (scope, indicator) = (new.scope.to_string(), new.indicator.to_string());
             let bytes = encode(&new.figures)?;
             if self.store.figures(&scope, &indicator)?.as_deref() != Some(bytes.as_slice()) {
-                changed.push(((scope, indicator), bytes, new));
+                let old = self.stored_figures(&new.scope, &new.indicator)?;
+                let touch = touch(&new.scope, &new.indicator);
+                let touched = self.touched_by((&new.scope, &new.indicator), (&old, &new.figures), touch)?;
+                changed.push(((scope, indicator), (bytes, touched), new));
             }
         }
         if changed.is_empty() && mark.is_none() {
             return Ok(Vec::new());
         }
         self.store.write(|tx| {
-            changed.iter().try_for_each(|((scope, indicator), bytes, _)| tx.put_figures(scope, indicator, bytes))?;
+            for ((scope, indicator), (bytes, touched), _) in &changed {
+                tx.put_figures(scope, indicator, bytes)?;
+                tx.put_unpublished(scope, indicator, Some(touched))?;
+            }
             mark.map_or(Ok(()), |(key, bytes)| tx.put_meta(key, bytes))
         })?;
         let mut cache = lock(&self.shared.cache);
@@ -348,16 +356,25 @@ impl Aggregator {
     pub(crate) fn figure_groups(
         &self,
         registry: &Registry,
-        changed: &BTreeSet<(PilotId, Indicator)>,
+        changed: &Changed,
+        now: UnixMillis,
     ) -> Result<(), StoreError> {
-        let mut wanted = BTreeSet::new();
-        for (pilot, indicator) in changed {
+        let mut wanted: BTreeMap<(Scope, Indicator), Reasons> = BTreeMap::new();
+        for ((pilot, indicator), reasons) in changed {
             let scopes = registry.pilots.get(pilot).into_iter().flat_map(|pilot| groups_of(pilot));
-            wanted.extend(scopes.filter(|_| self.reach == Reach::AllPilots).map(|scope| (scope, indicator.clone())));
+            for scope in scopes.filter(|_| self.reach == Reach::AllPilots) {
+                let of_pilots = wanted.entry((scope, indicator.clone())).or_default();
+                *of_pilots = of_pilots.and(*reasons);
+            }
         }
-        let figure = |(scope, indicator)| self.figure_group(registry, scope, indicator);
-        let figures = wanted.into_iter().map(figure).collect::<Result<_, _>>()?;
-        self.put_figures(figures, None).map(drop)
+        let figure =
+            |(scope, indicator): &(Scope, Indicator)| self.figure_group(registry, scope.clone(), indicator.clone());
+        let figures = wanted.keys().map(figure).collect::<Result<_, _>>()?;
+        let touch = |scope: &Scope, indicator: &Indicator| {
+            let reasons = wanted.get(&(scope.clone(), indicator.clone())).copied().unwrap_or_default();
+            Touch { at: now, reasons }
+        };
+        self.put_figures(figures, &touch, None).map(drop)
     }
 
     /// Every group that has figures here: none if other processes have some of its pilots.
@@ -369,11 +386,11 @@ impl Aggregator {
     }
 
     /// Figures every group again.
-    pub(crate) fn figure_all_groups(&self, registry: &Registry) -> Result<(), StoreError> {
+    pub(crate) fn figure_all_groups(&self, registry: &Registry, touch: Touch) -> Result<(), StoreError> {
         for scope in self.groups(registry) {
             let figure = |indicator| self.figure_group(registry, scope.clone(), indicator);
             let figures = indicators_of(registry, &scope).into_iter().map(figure).collect::<Result<_, _>>()?;
-            self.put_figures(figures, None)?;
+            self.put_figures(figures, &|_, _| touch, None)?;
         }
         Ok(())
     }
@@ -521,23 +538,16 @@ impl Aggregator {
         let before = answer.len();
         answer.extend(stored.iter().filter(|figure| period.is_none_or(|period| figure.period == period)).cloned());
         if answer.len() == before {
-            // One stored figure stands for every period: it says why there is no other.
-            let findings = match stored.as_slice() {
-                [only] => only.findings.clone(),
-                [] => vec![finding("no_data", "no reading and no order of this scope is in yet")],
-                [..] => vec![finding("no_data", "nothing of this period is in yet")],
-            };
             let year = || Period::containing(MonthNo::containing(now, &jiff::tz::TimeZone::UTC), PeriodKind::Year);
             let period = period.unwrap_or_else(year);
-            let ends = inside(&self.registry.get(), scope).map(|pilot| pilot.baseline.to).max();
-            answer.push(without_data(&self.programme, (scope, ends), indicator, period, findings));
+            answer.push(self.stand_in((scope, indicator), period, &stored));
         }
-        Ok(())
+        self.say_versions((scope, indicator), answer.get_mut(before..).unwrap_or_default())
     }
 }
 
 /// The pilots that a scope speaks of.
-fn inside<'a>(registry: &'a Registry, scope: &'a Scope) -> impl Iterator<Item = &'a Arc<Pilot>> {
+pub(crate) fn inside<'a>(registry: &'a Registry, scope: &'a Scope) -> impl Iterator<Item = &'a Arc<Pilot>> {
     registry.pilots.values().filter(move |pilot| match scope {
         Scope::Pilot(id) | Scope::Workshop(id, _) => pilot.id == *id,
         Scope::Programme | Scope::Region(_) | Scope::Sector(_) | Scope::Class(_) => belongs(pilot, scope),
@@ -545,7 +555,7 @@ fn inside<'a>(registry: &'a Registry, scope: &'a Scope) -> impl Iterator<Item = 
 }
 
 /// The indicators of a scope: the fixed ones and the pollutants of its pilots.
-fn indicators_of(registry: &Registry, scope: &Scope) -> Vec<Indicator> {
+pub(crate) fn indicators_of(registry: &Registry, scope: &Scope) -> Vec<Indicator> {
     let names: BTreeSet<Arc<str>> = inside(registry, scope).flat_map(|pilot| pollutants(pilot)).collect();
     Indicator::FIXED.into_iter().chain(names.into_iter().map(Indicator::PollutantIntensity)).collect()
 }

@@ -14,6 +14,7 @@ use std::thread::JoinHandle;
 use std::time::{Duration, Instant};
 
 use model::period::MonthNo;
+use model::registry::PiecesFrom;
 use model::{Indicator, Pilot, PilotId, Quantity, Registry, Scope, Series, SeriesId, UnixMillis};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
@@ -23,6 +24,8 @@ use crate::Aggregator;
 use crate::derive::{Derived, Source, broken, encode, outages_of, stored_sums};
 use crate::figured::{AsOf, Inputs, figure_pilot, stored_sums_of};
 use crate::indicator::data::open_month;
+use crate::ledger::{Reason, Reasons, Touch};
+use crate::made_with::MadeWith;
 use crate::orders::Orders;
 use crate::tariff::Calendar;
 
@@ -33,7 +36,7 @@ const BLOBS_PER_TX: usize = 48;
 /// How long the follower waits for more before it looks at the calendar (a month may have closed) and the stop flag.
 const WAIT: Duration = Duration::from_millis(200);
 /// Raise when the arithmetic changes: everything is computed again at the next start.
-const METHOD: u32 = 3;
+pub(crate) const METHOD: u32 = 3;
 
 /// What the threads of one process share about the aggregator.
 #[derive(Debug, Default)]
@@ -67,8 +70,8 @@ struct Marks {
 /// Kept in the store per pilot.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize, Deserialize)]
 pub(crate) struct Mark {
-    /// Registry, programme, factors and method: another one and everything is computed again.
-    inputs: [u8; 16],
+    /// Anything else and everything is computed again.
+    made_with: MadeWith,
     /// The first month that was not closed, and the first month of any data.
     pub(crate) open: MonthNo,
     first: Option<MonthNo>,
@@ -84,7 +87,19 @@ struct Round<'a> {
     cut_offs: BTreeMap<PilotId, UnixMillis>,
     /// Marks whose series do not read: they stay.
     failed: BTreeSet<i64>,
+    now: UnixMillis,
+    /// Why the figures of a pilot change that depend on an input, until they are written.
+    reasons: BTreeMap<PilotId, Vec<(Inputs, Reasons)>>,
 }
+
+impl Round<'_> {
+    fn note_reasons(&mut self, pilot: &PilotId, inputs: Inputs, reasons: Reasons) {
+        self.reasons.entry(pilot.clone()).or_default().push((inputs, reasons));
+    }
+}
+
+/// Pilots and indicators whose figures changed in a round, and why.
+pub(crate) type Changed = BTreeMap<(PilotId, Indicator), Reasons>;
 
 /// What has to be figured, by pilot.
 type Dirty = BTreeMap<PilotId, Inputs>;
@@ -102,7 +117,12 @@ pub(crate) fn mark_key(pilot: &PilotId) -> String {
 impl Mark {
     /// Whether figures made with `self` are those that `wanted` asks for.
     fn serves(&self, wanted: &Mark) -> bool {
-        self.inputs == wanted.inputs && self.open == wanted.open
+        self.made_with == wanted.made_with && self.open == wanted.open
+    }
+
+    /// The same of figures that are there no more: nothing is served, and what they were made with is still known.
+    pub(crate) fn of_nothing(self) -> Mark {
+        Mark { open: MonthNo(i32::MIN), first: None, ..self }
     }
 }
 
@@ -114,11 +134,12 @@ impl Aggregator {
         let registry = self.registry.get();
         let wanted = self.renew(&registry, &mut marks, now)?;
         let (calendars, cut_offs) = (BTreeMap::new(), BTreeMap::new());
-        let mut round = Round { registry: &registry, calendars, wanted, cut_offs, failed: BTreeSet::new() };
-        let mut changed = BTreeSet::new();
+        let (failed, reasons) = (BTreeSet::new(), BTreeMap::new());
+        let mut round = Round { registry: &registry, calendars, wanted, cut_offs, failed, now, reasons };
+        let mut changed = Changed::new();
         while self.part_of_round(&mut round, &mut marks, &mut changed)? == More::Yes {}
-        self.figure_groups(&registry, &changed)?;
-        self.figure_membership(&registry, &mut marks)?;
+        self.figure_groups(&registry, &changed, now)?;
+        self.figure_membership(&registry, &mut marks, now)?;
         self.advance(through);
         Ok(through)
     }
@@ -128,7 +149,7 @@ impl Aggregator {
         &self,
         round: &mut Round<'_>,
         marks: &mut Marks,
-        changed: &mut BTreeSet<(PilotId, Indicator)>,
+        changed: &mut Changed,
     ) -> Result<More, StoreError> {
         let mut touched = self.store.touched(TOUCHED_MAX + round.failed.len())?;
         touched.retain(|touched| !round.failed.contains(&touched.row));
@@ -138,12 +159,17 @@ impl Aggregator {
         for (_, pilot) in &orders {
             lock(&self.shared.orders).remove(pilot);
             dirty.entry(pilot.clone()).or_default().0 |= Inputs::ORDERS;
+            let counts_pieces =
+                round.registry.pilots.get(pilot).is_some_and(|pilot| pilot.pieces == PiecesFrom::Orders);
+            let pieces = if counts_pieces { Inputs::SUMS } else { 0 };
+            round.note_reasons(pilot, Inputs(Inputs::ORDERS | pieces), Reason::LateData.into());
         }
         // Read before anything is figured with it: what comes in meanwhile moves it once more.
         let cut_offs = self.store.data_cutoffs()?;
         for (pilot, at) in &cut_offs {
             if marks.cut_offs.get(pilot) != Some(at) && self.goes_with_cut_off(pilot)? {
                 dirty.entry(pilot.clone()).or_default().0 |= Inputs::CUT_OFF;
+                round.note_reasons(pilot, Inputs(Inputs::ORDERS), Reason::LateData.into());
             }
         }
         round.cut_offs = cut_offs;
@@ -181,12 +207,16 @@ impl Aggregator {
             {
                 marks.pilots.insert(id.clone(), mark);
             }
-            let (inputs, open) = (self.inputs(pilot), open_month(pilot, now));
-            if marks.pilots.get(id).is_none_or(|mark| mark.inputs != inputs) {
-                self.touch_all(id)?;
+            let (made_with, open) = (MadeWith::of(self, pilot), open_month(pilot, now));
+            match marks.pilots.get(id) {
+                None => self.touch_all(id, Reasons::NONE)?,
+                Some(mark) if mark.made_with != made_with || mark.open == MonthNo(i32::MIN) => {
+                    self.touch_all(id, made_with.reasons_since(&mark.made_with))?;
+                }
+                Some(_) => {}
             }
             until = until.min(open.window(&pilot.zone).end);
-            wanted.insert(id.clone(), Mark { inputs, open, first: None });
+            wanted.insert(id.clone(), Mark { made_with, open, first: None });
         }
         marks.renewed = Some((Arc::clone(registry), until, wanted.clone()));
         Ok(wanted)
@@ -197,18 +227,8 @@ impl Aggregator {
         Ok(self.store.meta(&mark_key(pilot))?.and_then(|bytes| postcard::from_bytes(&bytes).ok()))
     }
 
-    fn inputs(&self, pilot: &Pilot) -> [u8; 16] {
-        let mut hasher = Sha256::new();
-        hasher.update(METHOD.to_le_bytes());
-        hasher.update(pilot.content_hash.to_le_bytes());
-        hasher.update(format!("{:?}", self.programme.targets));
-        hasher.update(&self.factors.edition);
-        let hash = hasher.finalize();
-        std::array::from_fn(|index| hash[index])
-    }
-
-    /// Marks every registered series of a pilot as touched, from its first to its last reading.
-    pub(crate) fn touch_all(&self, pilot: &PilotId) -> Result<(), StoreError> {
+    /// Marks every registered series of a pilot as touched, from its first to its last reading, for these reasons.
+    fn touch_all(&self, pilot: &PilotId, reasons: Reasons) -> Result<(), StoreError> {
         let mut spans = Vec::new();
         for entry in self.store.catalogue_of(pilot) {
             if entry.registration == Registration::Registered
@@ -220,7 +240,7 @@ impl Aggregator {
         if spans.is_empty() {
             return Ok(());
         }
-        self.store.write(|tx| spans.iter().try_for_each(|&(id, from, to)| tx.touch(id, from, to)))
+        self.store.write(|tx| spans.iter().try_for_each(|&(id, from, to)| tx.touch(id, from, to, reasons.as_why())))
     }
 
     /// Rolls up touched spans series by series; returns the rows that are done.
@@ -249,7 +269,11 @@ impl Aggregator {
             match self.roll_up_series(&source, &spans) {
                 Ok(derived) => {
                     let open = round.wanted.get(&pilot.id).map(|wanted| wanted.open);
-                    note(dirty, &source, &derived, open);
+                    let inputs = note(dirty, &source, &derived, open);
+                    if inputs != Inputs::default() {
+                        let why = touched.iter().map(|touched| Reasons::of_touched(touched.why));
+                        round.note_reasons(&pilot.id, inputs, why.fold(Reasons::NONE, Reasons::and));
+                    }
                     done.extend(rows);
                 }
                 Err(error @ (StoreError::Checksum { .. } | StoreError::Format { .. })) => {
@@ -292,7 +316,7 @@ impl Aggregator {
         dirty: &Dirty,
         round: &mut Round<'_>,
         marks: &mut Marks,
-        changed: &mut BTreeSet<(PilotId, Indicator)>,
+        changed: &mut Changed,
     ) -> Result<(), StoreError> {
         for (id, &inputs) in dirty {
             let (Some(pilot), Some(wanted)) = (round.registry.pilots.get(id), round.wanted.get(id)) else { continue };
@@ -311,9 +335,20 @@ impl Aggregator {
             let figures = figure_pilot(self, (pilot, calendar), &sums, as_of, inputs)?;
             let bytes = postcard::to_stdvec(&mark).map_err(|error| broken(mark_key(id), &error))?;
             let key = mark_key(id);
-            let differed = self.put_figures(figures, whole.then_some((&key, &bytes)))?;
-            let of_pilot = differed.into_iter().filter(|(scope, _)| matches!(scope, Scope::Pilot(_)));
-            changed.extend(of_pilot.map(|(_, indicator)| (id.clone(), indicator)));
+            let before = marks.pilots.get(id).map(|before| mark.made_with.reasons_since(&before.made_with));
+            let noted = round.reasons.remove(id).unwrap_or_default();
+            let at = round.now;
+            let reasons_of = |indicator: &Indicator| {
+                let of_inputs = noted.iter().filter(|(inputs, _)| inputs.touch(indicator)).map(|(_, reasons)| *reasons);
+                of_inputs.fold(before.unwrap_or_default(), Reasons::and)
+            };
+            let touch = |_: &Scope, indicator: &Indicator| Touch { at, reasons: reasons_of(indicator) };
+            let differed = self.put_figures(figures, &touch, whole.then_some((&key, &bytes)))?;
+            for (_, indicator) in differed.into_iter().filter(|(scope, _)| matches!(scope, Scope::Pilot(_))) {
+                let reasons = reasons_of(&indicator);
+                let known = changed.entry((id.clone(), indicator)).or_default();
+                *known = known.and(reasons);
+            }
             if whole {
                 marks.pilots.insert(id.clone(), mark);
             }
@@ -322,13 +357,13 @@ impl Aggregator {
     }
 
     /// Figures every group again if a pilot came, went or moved since the groups were figured last.
-    fn figure_membership(&self, registry: &Registry, marks: &mut Marks) -> Result<(), StoreError> {
+    fn figure_membership(&self, registry: &Registry, marks: &mut Marks, now: UnixMillis) -> Result<(), StoreError> {
         if marks.members.as_ref().is_some_and(|known| std::ptr::eq(Arc::as_ptr(known), registry)) {
             return Ok(());
         }
         let members = membership(registry);
         if self.store.meta(MEMBERS_KEY)?.as_deref() != Some(members.as_slice()) {
-            self.figure_all_groups(registry)?;
+            self.figure_all_groups(registry, Touch { at: now, reasons: Reason::RegistryChange.into() })?;
             self.store.write(|tx| tx.put_meta(MEMBERS_KEY, &members))?;
         }
         marks.members = Some(self.registry.get()).filter(|known| std::ptr::eq(Arc::as_ptr(known), registry));
@@ -393,14 +428,16 @@ impl Aggregator {
     }
 }
 
-/// Notes what changed of a pilot: months that are still open change no figure.
-fn note(dirty: &mut Dirty, source: &Source<'_>, derived: &Derived, open: Option<MonthNo>) {
-    let closed = derived.months.iter().any(|&month| open.is_none_or(|open| month < open));
+/// Notes what changed of a pilot, and gives it: months that are still open change no figure.
+fn note(dirty: &mut Dirty, source: &Source<'_>, derived: &Derived, open: Option<MonthNo>) -> Inputs {
     let entry = dirty.entry(source.pilot.id.clone()).or_default();
-    if closed {
-        let cycles = source.series.quantity == Quantity::TimeCycle;
-        entry.0 |= if cycles { Inputs::CYCLES } else { Inputs::SUMS };
+    if !derived.months.iter().any(|&month| open.is_none_or(|open| month < open)) {
+        return Inputs::default();
     }
+    let cycles = source.series.quantity == Quantity::TimeCycle;
+    let changed = if cycles { Inputs::CYCLES } else { Inputs::SUMS };
+    entry.0 |= changed;
+    Inputs(changed)
 }
 
 /// Whether the marks held in memory still hold after what was done between two rounds.

@@ -16,6 +16,8 @@ mod fixture;
 mod follow;
 pub mod group;
 pub mod indicator;
+pub mod ledger;
+mod made_with;
 pub mod orders;
 pub mod publish;
 mod query;

@@ -9,9 +9,9 @@ use model::period::MonthNo;
 use model::{Figure, Indicator, Pilot, Scope, SeriesId, UnixMillis};
 use store::StoreError;
 
-use crate::derive::{Derived, Source, decode, outages_of, stored_sums};
+use crate::derive::{Derived, Source, broken, decode, outages_of, stored_sums};
 use crate::figured::{AsOf, Inputs, ScopeFigures, encode, figure_pilot, registered, sums_of};
-use crate::follow::{Forget, MEMBERS_KEY, lock, mark_key};
+use crate::follow::{Forget, MEMBERS_KEY, Mark, lock, mark_key};
 use crate::group::{belongs, roll_up};
 use crate::rollup::MonthBlob;
 use crate::tariff::Calendar;
@@ -27,11 +27,19 @@ impl Aggregator {
     pub(crate) fn recompute_at(&self, now: UnixMillis) -> Result<(), StoreError> {
         let registry = self.registry.get();
         self.between_rounds(Forget::Marks, || {
+            let mut marks = Vec::new();
+            for id in registry.pilots.keys() {
+                // An empty mark is none: the next round computes everything of the pilot.
+                let bytes = match self.stored_mark(id)?.map(Mark::of_nothing) {
+                    None => Vec::new(),
+                    Some(mark) => postcard::to_stdvec(&mark).map_err(|error| broken(mark_key(id), &error))?,
+                };
+                marks.push((mark_key(id), bytes));
+            }
             self.store.write(|tx| {
                 tx.clear_derived()?;
                 tx.put_meta(MEMBERS_KEY, &[])?;
-                // An empty mark is none: the next round computes everything of the pilot.
-                registry.pilots.keys().try_for_each(|id| tx.put_meta(&mark_key(id), &[]))
+                marks.iter().try_for_each(|(key, bytes)| tx.put_meta(key, bytes))
             })?;
             lock(&self.shared.cache).clear();
             Ok(())
@@ -60,6 +68,7 @@ impl Aggregator {
             let members: Vec<Scope> = members.map(|pilot| Scope::Pilot(pilot.id.clone())).collect();
             self.verify_group(&scope, &members, &figures, &mut found)?;
         }
+        found.extend(self.ledger_differences()?);
         progress(1.0);
         Ok(found)
     }

@@ -248,6 +248,17 @@ pub struct Touched {
     pub series: SeriesId,
     pub from: UnixMillis,
     pub to: UnixMillis,
+    /// What touched it: 0 = readings or outages that came in; else what the aggregator wrote down.
+    pub why: u8,
+}
+
+/// One entry of a scope's ledger.
+#[derive(Debug, Clone, PartialEq, Eq)]
+pub struct LedgerEntry {
+    /// 1, 2, … without holes within a scope.
+    pub entry: u32,
+    pub cut_at: UnixMillis,
+    pub bytes: Vec<u8>,
 }
 
 /// A login of a gateway.

@@ -21,7 +21,7 @@ use crate::seal::unseal;
 use crate::wal;
 
 /// Every table with sealed blobs, with the query that gives (place, blob).
-const SEALED: [(&str, &str); 19] = [
+const SEALED: [(&str, &str); 22] = [
     ("state", "SELECT 'state/' || key, blob FROM state"),
     ("series", "SELECT 'series/' || id, blob FROM series"),
     ("conflict", "SELECT 'conflict/' || series || '/' || at || '/' || id || '/' || hex(lost), blob FROM conflict"),
@@ -41,7 +41,19 @@ const SEALED: [(&str, &str); 19] = [
     ("outage", "SELECT 'outage/' || pilot || '/' || asset || '/' || first_at || '/' || last_at, blob FROM outage"),
     ("learned", "SELECT 'learned/' || pilot || '/' || topic, blob FROM learned"),
     ("part", "SELECT 'part/' || series || '/' || part, blob FROM part"),
+    ("ledger", "SELECT 'ledger/' || scope || '/' || entry, blob FROM ledger"),
+    ("ledger_head", "SELECT 'ledger_head/' || scope || '/' || indicator, blob FROM ledger_head"),
+    ("unpublished", "SELECT 'unpublished/' || scope || '/' || indicator, blob FROM unpublished"),
 ];
+
+/// The version of the store that brought a table.
+fn since(table: &str) -> i64 {
+    match table {
+        "outage" | "learned" => 2,
+        "ledger" | "ledger_head" | "unpublished" => 4,
+        _ => 1,
+    }
+}
 
 struct Findings(Vec<Damage>);
 
@@ -79,10 +91,10 @@ impl Store {
             }
             Err(error) => findings.add_error(JOURNAL_FILE, "journal", &error),
         }
-        let is_old = version_of(&store)? < 2;
+        let version = version_of(&store)?;
         for (table, query) in SEALED {
-            // A file that no owner has opened since version 1 has no such tables yet.
-            if is_old && ["outage", "learned"].contains(&table) {
+            // A file that no owner has opened since an older version has no such tables yet.
+            if version < since(table) {
                 continue;
             }
             if let Err(error) = check_sealed(&store, query, &mut findings) {

@@ -26,7 +26,7 @@ fn meta_place(key: &str) -> String {
     format!("meta/{key}")
 }
 
-fn one_blob(
+pub(crate) fn one_blob(
     conn: &Connection,
     what: &'static str,
     place: &str,
@@ -105,7 +105,7 @@ pub struct WriteTx<'a> {
 }
 
 impl WriteTx<'_> {
-    fn run(&self, what: &'static str, statement: &str, values: impl Params) -> Result<usize, StoreError> {
+    pub(crate) fn run(&self, what: &'static str, statement: &str, values: impl Params) -> Result<usize, StoreError> {
         self.tx.prepare_cached(statement).and_then(|mut statement| statement.execute(values)).map_err(writing(what))
     }
 
@@ -141,13 +141,13 @@ impl WriteTx<'_> {
         self.run("figures", statement, params![scope, indicator, blob]).map(drop)
     }
 
-    /// Marks a span of a series as touched (a registry change).
+    /// Marks a span of a series as touched by something else than readings, and why ([`crate::Touched::why`], not 0).
     ///
     /// # Errors
     /// On writing.
-    pub fn touch(&self, series: SeriesId, from: UnixMillis, to: UnixMillis) -> Result<(), StoreError> {
-        let statement = "INSERT INTO touched(series, first_at, last_at) VALUES (?1, ?2, ?3)";
-        self.run("touched spans", statement, params![series.0, from.0, to.0]).map(drop)
+    pub fn touch(&self, series: SeriesId, from: UnixMillis, to: UnixMillis, why: u8) -> Result<(), StoreError> {
+        let statement = "INSERT INTO touched(series, first_at, last_at, why) VALUES (?1, ?2, ?3, ?4)";
+        self.run("touched spans", statement, params![series.0, from.0, to.0, why]).map(drop)
     }
 
     /// Deletes touched spans that are rolled up.

@@ -21,6 +21,7 @@ mod error;
 mod finish;
 mod journal;
 mod learned;
+mod ledger;
 mod lock;
 mod merge;
 mod open;

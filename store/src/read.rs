@@ -393,10 +393,10 @@ impl Store {
     pub fn touched(&self, limit: usize) -> Result<Vec<Touched>, StoreError> {
         let touched = |row: &Row<'_>| {
             let (from, to) = (UnixMillis(row.get(2)?), UnixMillis(row.get(3)?));
-            Ok(Touched { row: row.get(0)?, series: SeriesId(row.get(1)?), from, to })
+            Ok(Touched { row: row.get(0)?, series: SeriesId(row.get(1)?), from, to, why: row.get(4)? })
         };
         self.read(|conn| {
-            conn.prepare_cached("SELECT id, series, first_at, last_at FROM touched ORDER BY id LIMIT ?1")
+            conn.prepare_cached("SELECT id, series, first_at, last_at, why FROM touched ORDER BY id LIMIT ?1")
                 .and_then(|mut statement| {
                     statement.query_map([i64::try_from(limit).unwrap_or(i64::MAX)], touched)?.collect()
                 })

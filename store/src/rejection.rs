@@ -497,6 +497,7 @@ mod tests {
         }
         tx.execute("UPDATE rejection SET blob = x'00' WHERE id = 1", []).unwrap();
         tx.execute_batch("DROP TABLE waiting").unwrap();
+        tx.execute_batch(crate::tests::WITHOUT_VERSION_4).unwrap();
         tx.commit().unwrap();
         conn.pragma_update(None, "user_version", 2).unwrap();
         drop(conn);
