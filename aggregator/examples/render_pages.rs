@@ -247,6 +247,7 @@ fn panel(programme: &Programme, scope: &Scope, index: usize) -> Panel {
     let yearly = of_kind(PeriodKind::Year);
     let shown = yearly.iter().find(|figure| figure.period == year(2025)).expect("2025 is among the years").clone();
     Panel {
+        published: None,
         indicator: indicator.clone(),
         figure: shown,
         stages: programme.stages(indicator),
@@ -267,6 +268,7 @@ fn pilot_view(programme: &Arc<Programme>) -> PilotView {
         })
     });
     PilotView {
+        restatements: Vec::new(),
         programme: Arc::clone(programme),
         shown: Shown { period: year(2025), is_closed: true },
         years: (2016..=2026).map(year).collect(),

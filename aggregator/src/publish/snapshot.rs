@@ -19,11 +19,12 @@ use store::{CommitNo, StoreError};
 use super::access::Viewer;
 use super::pages::FigureView;
 use super::pages::view::{
-    Choice, DataQuality, Panel, PilotHead, PilotRow, PilotView, ProgrammeView, RegionBlock, Rejections, SHOWN, Shown,
-    reduction_of,
+    Choice, DataQuality, Panel, PilotHead, PilotRow, PilotView, ProgrammeView, PublishedAs, RegionBlock, Rejections,
+    SHOWN, Shown, reduction_of,
 };
 use super::{Site, api};
 use crate::FigureQuery;
+use crate::ledger::Then;
 
 /// Figures of the programme page that are kept: by viewer, scope and period. Beyond it the oldest goes; 1,350 pilots × 4
 /// figures are some 4 MB.
@@ -34,6 +35,9 @@ const STALE_FACTOR: u32 = 20;
 const REJECTIONS_LOOKED_AT: usize = 256;
 /// Rejections read at once: each may carry a payload of 1 MiB.
 const REJECTIONS_AT_ONCE: usize = 32;
+
+/// Restatements on a pilot's page; the API lists them all.
+const RESTATEMENTS_SHOWN: usize = 20;
 
 /// What a kept view was read for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -325,29 +329,51 @@ pub(crate) fn pilot(
     let years = years_of(histories.iter().flatten(), now, &pilot.zone);
     let period = asked.unwrap_or_else(|| current(histories.iter().flatten(), now, &pilot.zone));
     let shown = Shown { period, is_closed: period.window(&pilot.zone).end <= now };
-    let panels = SHOWN.iter().zip(histories).map(|(indicator, figures)| {
+    let mut panels = Vec::with_capacity(SHOWN.len());
+    for (indicator, figures) in SHOWN.iter().zip(histories) {
         let of_kind = |kind| figures.iter().filter(|figure| figure.period.kind() == kind).cloned().collect();
         let found = figures.iter().find(|figure| figure.period == period).cloned();
-        Panel {
+        panels.push(Panel {
             indicator: indicator.clone(),
+            published: published_as(site, (&scope, indicator, period), found.as_ref())?,
             figure: found.unwrap_or_else(|| missing(&scope, indicator, period, now)),
             stages: site.programme.stages(indicator),
             yearly: of_kind(PeriodKind::Year),
             quarterly: of_kind(PeriodKind::Quarter),
             monthly: of_kind(PeriodKind::Month),
-        }
-    });
+        });
+    }
     Ok(Some(PilotView {
         head: head(pilot, site),
         programme: Arc::clone(&site.programme),
         shown,
-        panels: panels.collect(),
+        panels,
+        restatements: site.aggregator.restatements(&scope, RESTATEMENTS_SHOWN)?,
         truth: truth_until(site, id, years.last().copied()),
         years,
         stops: pilot.stops.clone(),
         quality: quality(site, id)?,
         as_of: now,
     }))
+}
+
+/// The last version of a figure, and what it said; `head` is the figure as it is now.
+fn published_as(
+    site: &Site,
+    (scope, indicator, period): (&Scope, &model::Indicator, Period),
+    head: Option<&Figure>,
+) -> Result<Option<PublishedAs>, StoreError> {
+    let Some((version, cut_at)) = site.aggregator.last_version(scope, indicator, period)? else { return Ok(None) };
+    let reduction = match head.filter(|head| head.version == Some(version)) {
+        Some(head) => reduction_of(head),
+        None => {
+            let query =
+                FigureQuery { scope: Some(scope.clone()), indicator: Some(indicator.clone()), period: Some(period) };
+            let found = site.aggregator.figures_then(&query, Then::Version(version), cut_at)?;
+            found.first().and_then(reduction_of)
+        }
+    };
+    Ok(Some(PublishedAs { version, cut_at, reduction }))
 }
 
 /// The simulator's truth up to the last year on the page: it was told of years to come, too.

@@ -290,8 +290,11 @@ async fn a_wrong_parameter_is_named_with_what_would_be_right() {
         ("/api/v1/figures?scope=region:atlantis".to_owned(), 404, "scope"),
         ("/api/v1/figures?indicator=profit".to_owned(), 400, "indicator"),
         ("/api/v1/figures?period=2020-13".to_owned(), 400, "period"),
-        ("/api/v1/figures?as_of=2020-01-01T00:00:00Z".to_owned(), 400, "as_of"),
-        ("/api/v1/figures?version=1".to_owned(), 400, "version"),
+        ("/api/v1/figures?as_of=2999-01-01T00:00:00Z".to_owned(), 400, "as_of"),
+        ("/api/v1/figures?version=0".to_owned(), 400, "version"),
+        ("/api/v1/figures?version=1&as_of=2020-01-01T00:00:00Z".to_owned(), 400, "version"),
+        ("/api/v1/versions".to_owned(), 400, "scope"),
+        ("/api/v1/versions?scope=pilot:p-9".to_owned(), 404, "scope"),
         ("/api/v1/rejections?reason=mood".to_owned(), 400, "reason"),
         ("/api/v1/status?x=1".to_owned(), 400, "x"),
     ] {
@@ -499,4 +502,37 @@ async fn both_metrics_pages_name_registered_pilots_or_none() {
     assert!(pilots.body.contains("pilotline_last_reading_timestamp_seconds{pilot=\"p-1\"}"), "{}", pilots.body);
     super::metrics::check_with_promtool(&operations.body);
     super::metrics::check_with_promtool(&pilots.body);
+}
+
+#[tokio::test]
+async fn what_was_published_is_answered_as_it_was() {
+    let site = Fixture::new();
+    let before = site.get("/api/v1/figures?scope=pilot:p-1&indicator=defect_rate&as_of=2020-01-01T00:00:00Z").await;
+    assert_eq!(before.status, StatusCode::OK);
+    let before = before.json();
+    assert_eq!((&before[0]["state"], &before[0]["version"]), (&"insufficient".into(), &serde_json::Value::Null));
+    assert_eq!(before[0]["findings"][0]["rule"], "not_published");
+    assert_eq!(site.get("/api/v1/versions?scope=pilot:p-1").await.json(), serde_json::json!([]));
+    let rules = crate::ledger::Rules::default();
+    let now = model::clock::now();
+    let published = site.site.aggregator.publish_at(now, rules, crate::ledger::Cause::Publish, None).unwrap();
+    assert!(published.n_first > 0, "{published:?}");
+    let versions = site.get("/api/v1/versions?scope=pilot:p-1&period=2025-03&indicator=energy_intensity").await.json();
+    let one = &versions[0];
+    assert_eq!((&one["version"], &one["cause"], &one["entry"]), (&1.into(), &"publish".into(), &1.into()));
+    assert_eq!((&one["reasons"], &one["before"]), (&serde_json::json!([]), &serde_json::Value::Null));
+    assert_eq!(one["cut_at"], now.to_string());
+    let path = "/api/v1/figures?scope=pilot:p-1&indicator=energy_intensity&period=2025-03";
+    let head = site.get(path).await.json();
+    let versioned = site.get(&format!("{path}&version=1")).await;
+    let as_of = site.get(&format!("{path}&as_of={}", now.0)).await;
+    assert_eq!(versioned.body, as_of.body);
+    assert_eq!(versioned.json()[0]["version"], 1);
+    assert_eq!(head[0]["version"], 1);
+    assert_eq!(head[0]["findings"], versioned.json()[0]["findings"]);
+    let page = site.get("/pilots/p-1?period=2025-03&lang=en").await.body;
+    assert!(page.contains(&format!("Version 1, published {}", &now.to_string()[..10])), "{page}");
+    assert!(!page.contains("Restatements"));
+    let foreign = site.token("pilot:p-2");
+    assert_eq!(site.ask_with(&foreign, "/api/v1/versions?scope=pilot:p-1").await.status, StatusCode::NOT_FOUND);
 }

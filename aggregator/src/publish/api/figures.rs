@@ -7,11 +7,13 @@ use axum::body::Body;
 use axum::extract::State;
 use axum::http::{HeaderMap, HeaderValue, StatusCode, Uri, header};
 use axum::response::{IntoResponse, Response};
-use model::{Figure, Indicator, Period, Registry, Scope, clock};
+use model::{Figure, Indicator, Period, Registry, Scope, UnixMillis, clock};
 use sha2::{Digest, Sha256};
+use store::StoreError;
 
 use super::{NO_SCOPE, is_known, read_scope, wait_figured};
 use crate::FigureQuery;
+use crate::ledger::Then;
 use crate::publish::Site;
 use crate::publish::access::Viewer;
 use crate::publish::problem::Problem;
@@ -29,43 +31,58 @@ pub(crate) async fn figures(
     headers: HeaderMap,
 ) -> Result<Response, Problem> {
     let params = Params::read(&uri, &KNOWN)?;
-    for name in ["as_of", "version"] {
-        if params.get(name).is_some() {
-            let detail = format!(
-                "`{name}` asks for a cut version; this release cuts none, leave it out for the current figures"
-            );
-            return Err(Problem::parameter(name, detail));
-        }
-    }
+    let then = then_of(&params, clock::now())?;
     let (indicator, period) = (indicator_of(&params)?, period_of(&params)?);
     let (limit, offset) = (params.limit()?, params.offset()?);
     let scope = params.get("scope").map(read_scope).transpose()?;
     let registry = served.site.registry.get();
     let Some(scope) = scope else {
-        wait_figured(&served.site).await?;
+        wait_for(then, &served.site).await?;
         let scopes = visible_scopes(&served.site, &viewer, &registry);
-        return all_scopes(&served.site, scopes, Wanted { indicator, period, limit, offset }, &params).await;
+        return all_scopes(&served.site, scopes, Wanted { indicator, period, then, limit, offset }, &params).await;
     };
     if !is_known(&scope, &served.site, &registry) || !viewer.sees_scope(&scope, &registry) {
         return Err(Problem::not_found("scope", NO_SCOPE));
     }
-    wait_figured(&served.site).await?;
-    let query = FigureQuery { scope: Some(scope), indicator, period };
-    let figures = blocking(&served.site, move |site| site.aggregator.figures(&query, clock::now())).await?;
+    wait_for(then, &served.site).await?;
+    let wanted = Wanted { indicator, period, then, limit, offset };
+    let figures = blocking(&served.site, move |site| wanted.figures(site, scope, clock::now())).await?;
     let end = limit.map_or(figures.len(), |limit| figures.len().min(offset.saturating_add(limit)));
     let on_page = figures.get(offset..end).unwrap_or_default();
     let next = (end < figures.len()).then(|| format!("/api/v1/figures{}", params.with("cursor", &end.to_string())));
     tagged(on_page, next, &headers)
 }
 
-pub(super) fn indicator_of(params: &Params) -> Result<Option<Indicator>, Problem> {
+/// What was published waits for nothing; figures as they are now hold what was acknowledged before the request.
+async fn wait_for(then: Option<Then>, site: &Arc<Site>) -> Result<(), Problem> {
+    if then.is_none() { wait_figured(site).await } else { Ok(()) }
+}
+
+/// `as_of` or `version`: figures as they were published.
+fn then_of(params: &Params, now: UnixMillis) -> Result<Option<Then>, Problem> {
+    let as_of = params.instant("as_of")?;
+    let wrong = || Problem::parameter("version", "`version` must be a number from 1; /api/v1/versions lists them");
+    let read = |text: &str| text.parse::<u32>().ok().filter(|&version| version > 0).ok_or_else(wrong);
+    let version = params.get("version").map(read).transpose()?;
+    match (as_of, version) {
+        (Some(_), Some(_)) => {
+            Err(Problem::parameter("version", "`version` and `as_of` both name a published version; give one of them"))
+        }
+        (Some(at), None) if at > now => {
+            Err(Problem::parameter("as_of", "`as_of` lies in the future; what will be published by then is not known"))
+        }
+        (as_of, version) => Ok(as_of.map(Then::AsOf).or(version.map(Then::Version))),
+    }
+}
+
+pub(crate) fn indicator_of(params: &Params) -> Result<Option<Indicator>, Problem> {
     let Some(text) = params.get("indicator") else { return Ok(None) };
     let detail = "`indicator` must be operating_cost, production_cycle, defect_rate, energy_intensity, \
                   energy_intensity.equivalent, cycle_time or pollutant_intensity.POLLUTANT";
     Indicator::parse(text).map(Some).ok_or_else(|| Problem::parameter("indicator", detail))
 }
 
-pub(super) fn period_of(params: &Params) -> Result<Option<Period>, Problem> {
+pub(crate) fn period_of(params: &Params) -> Result<Option<Period>, Problem> {
     let read = |text| Period::parse(text).map_err(|error| Problem::parameter("period", error.to_string()));
     params.get("period").map(read).transpose()
 }
@@ -89,13 +106,19 @@ fn visible_scopes(site: &Site, viewer: &Viewer, registry: &Registry) -> Vec<Scop
 struct Wanted {
     indicator: Option<Indicator>,
     period: Option<Period>,
+    /// None = as they are now.
+    then: Option<Then>,
     limit: Option<usize>,
     offset: usize,
 }
 
 impl Wanted {
-    fn query(&self, scope: Scope) -> FigureQuery {
-        FigureQuery { scope: Some(scope), indicator: self.indicator.clone(), period: self.period }
+    fn figures(&self, site: &Site, scope: Scope, now: UnixMillis) -> Result<Vec<Figure>, StoreError> {
+        let query = FigureQuery { scope: Some(scope), indicator: self.indicator.clone(), period: self.period };
+        match self.then {
+            None => site.aggregator.figures(&query, now),
+            Some(then) => site.aggregator.figures_then(&query, then, now),
+        }
     }
 }
 
@@ -111,7 +134,7 @@ async fn all_scopes(
         let site = Arc::clone(site);
         return Ok(stream::answer(Form::Json, move |rows| {
             for scope in scopes {
-                for figure in site.aggregator.figures(&wanted.query(scope), now)? {
+                for figure in wanted.figures(&site, scope, now)? {
                     rows.json(&figure)?;
                 }
             }
@@ -121,7 +144,7 @@ async fn all_scopes(
     let page = blocking(site, move |site| {
         let (mut skip, mut page) = (offset, Vec::new());
         for scope in scopes {
-            let figures = site.aggregator.figures(&wanted.query(scope), now)?;
+            let figures = wanted.figures(site, scope, now)?;
             let skipped = skip.min(figures.len());
             skip -= skipped;
             page.extend(figures.into_iter().skip(skipped));
@@ -142,7 +165,7 @@ async fn all_scopes(
 fn tagged(figures: &[Figure], next: Option<String>, headers: &HeaderMap) -> Result<Response, Problem> {
     let mut hash = Sha256::new();
     for figure in figures {
-        let timeless = Figure { as_of: model::UnixMillis(0), ..figure.clone() };
+        let timeless = Figure { as_of: UnixMillis(0), ..figure.clone() };
         // Safe because a figure is made of text and finite numbers.
         hash.update(serde_json::to_vec(&timeless).expect("a figure serializes"));
     }

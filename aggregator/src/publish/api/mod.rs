@@ -14,6 +14,7 @@ mod rejections;
 mod rollups;
 mod series;
 mod status;
+mod versions;
 
 use std::sync::Arc;
 
@@ -45,6 +46,7 @@ pub(crate) fn routes() -> Router<Served> {
         .route("/api/v1/rollups", get(rollups::rollups))
         .route("/api/v1/figures", get(figures::figures))
         .route("/api/v1/evidence", get(evidence::evidence))
+        .route("/api/v1/versions", get(versions::versions))
         .route("/api/v1/gateways", get(gateways::gateways))
         .route("/api/v1/rejections", get(rejections::rejections))
         .route("/api/v1/orders", get(orders::orders))

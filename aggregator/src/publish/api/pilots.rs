@@ -6,7 +6,7 @@ use axum::http::Uri;
 use axum::response::Response;
 use model::programme::Label;
 use model::registry::{DayRange, PiecesFrom};
-use model::{Pilot, PilotId, Series};
+use model::{Pilot, PilotId, Series, UnixMillis};
 use seeds::fleet::Truth;
 use serde::Serialize;
 
@@ -33,6 +33,8 @@ struct PilotRow<'a> {
     products: Vec<ProductRow<'a>>,
     workshops: Vec<WorkshopRow<'a>>,
     n_series: usize,
+    /// Edits of the file that its author explained, by time.
+    changes: Vec<ChangeRow<'a>>,
     #[serde(skip_serializing_if = "Option::is_none")]
     demo: Option<Demo<'a>>,
 }
@@ -50,6 +52,13 @@ struct WorkshopRow<'a> {
     name: &'a Label,
 }
 
+#[derive(Serialize)]
+struct ChangeRow<'a> {
+    at: UnixMillis,
+    author: &'a str,
+    reason: &'a str,
+}
+
 /// A simulated pilot says so.
 #[derive(Serialize)]
 struct Demo<'a> {
@@ -65,6 +74,11 @@ impl<'a> PilotRow<'a> {
         };
         let workshop =
             |workshop: &'a model::registry::Workshop| WorkshopRow { id: workshop.id.as_str(), name: &workshop.name };
+        let change = |change: &'a model::registry::Change| ChangeRow {
+            at: change.at,
+            author: &change.author,
+            reason: &change.reason,
+        };
         PilotRow {
             id: &pilot.id,
             name: &pilot.name,
@@ -79,6 +93,7 @@ impl<'a> PilotRow<'a> {
             products: pilot.products.iter().map(product).collect(),
             workshops: pilot.workshops.iter().map(workshop).collect(),
             n_series: pilot.series.len(),
+            changes: pilot.changes.iter().map(change).collect(),
             demo: site.truth.as_ref().and_then(|truths| truths.get(&pilot.id)).map(|truth| Demo { truth }),
         }
     }

@@ -36,6 +36,7 @@ pub fn pilot_page(view: &PilotView, loading: Option<Loading>, lang: Lang) -> Mar
         (trend_legend(view, lang))
         @if let Some(truth) = &view.truth { (truth_box(view, truth, lang)) }
         (stops(view, lang))
+        (restatements(view, lang))
         (facts(view, lang))
         (quality(view, lang))
     };
@@ -116,6 +117,7 @@ fn panel_section(view: &PilotView, panel: &Panel, lang: Lang, scale: &Scale) -> 
                 span class="big num" { (reduction_of(figure).map_or_else(|| "–".to_owned(), |r| lang.percent(r))) }
                 (standing(lang, figure))
             }
+            (version_line(panel, lang))
             (certainty(figure, lang))
             (per_unit(figure, lang))
             (svg::bullet(lang, scale, figure, &panel.stages))
@@ -142,6 +144,68 @@ fn last_period(view: &PilotView) -> Period {
 fn told(view: &PilotView, panel: &Panel) -> Vec<TrueReduction> {
     let truths = view.truth.iter().flat_map(|truth| &truth.reductions);
     truths.filter(|truth| truth.indicator == panel.indicator).cloned().collect()
+}
+
+/// Which version the figure is, or what was published instead of it.
+fn version_line(panel: &Panel, lang: Lang) -> Markup {
+    let day = |at| instant(at).chars().take(10).collect::<String>();
+    let text = match (panel.figure.version, panel.published) {
+        (Some(version), Some(published)) => match lang {
+            Lang::En => format!("Version {version}, published {}", day(published.cut_at)),
+            Lang::Zh => format!("第{version}版，{}发布", day(published.cut_at)),
+        },
+        (None, Some(published)) => {
+            let said =
+                published.reduction.map_or_else(|| lang.of("no figure", "无结果").to_owned(), |r| lang.percent(r));
+            let (version, day) = (published.version, day(published.cut_at));
+            match lang {
+                Lang::En => format!("Provisional: changed since version {version}, which said {said} on {day}"),
+                Lang::Zh => format!("初步结果：较{day}发布的第{version}版（{said}）已有变动，尚未重新发布"),
+            }
+        }
+        (Some(_) | None, None) => lang.of("Provisional: not published yet", "初步结果：尚未发布").to_owned(),
+    };
+    html! { p class="per-unit" { (text) } }
+}
+
+/// What was published again: when, why, from what to what.
+fn restatements(view: &PilotView, lang: Lang) -> Markup {
+    let percent = |value: Option<f64>| value.map_or_else(|| "–".to_owned(), |value| lang.percent(value));
+    html! {
+        @if !view.restatements.is_empty() {
+            section aria-labelledby="restatements" {
+                h2 id="restatements" { (lang.of("Restatements", "重新发布")) }
+                p class="sub" { (lang.of("Published figures that were published again, latest first. ", "已发布后重新发布的结果，最近者在前。"))
+                    a href={ "/api/v1/versions?scope=pilot:" (view.head.id) } { (lang.of("All versions", "全部版本")) } }
+                div class="scroll" tabindex="0" {
+                    table class="data" {
+                        thead { tr {
+                            th scope="col" { (lang.of("Published", "发布时间")) }
+                            th scope="col" { (lang.of("Indicator", "指标")) }
+                            th scope="col" { (lang.of("Period", "时期")) }
+                            th scope="col" { (lang.of("Version", "版本")) }
+                            th scope="col" { (lang.of("Why", "原因")) }
+                            th scope="col" { (lang.of("Reduction before", "原降幅")) }
+                            th scope="col" { (lang.of("Reduction now", "现降幅")) }
+                        } }
+                        tbody {
+                            @for version in &view.restatements {
+                                tr {
+                                    td { time datetime=(version.cut_at) { (instant(version.cut_at)) } }
+                                    td { (words::indicator(lang, &version.indicator)) }
+                                    th scope="row" { (version.period) }
+                                    td class="num" { (version.version) }
+                                    td { (words::reasons(lang, version.reasons)) }
+                                    td class="num" { (percent(version.before.and_then(|before| before.values.reduction_shown()))) }
+                                    td class="num" { (percent(version.values.reduction_shown())) }
+                                }
+                            }
+                        }
+                    }
+                }
+            }
+        }
+    }
 }
 
 /// The interval, and the pace so far.

@@ -11,6 +11,8 @@ use model::{
 };
 use seeds::fleet::Truth;
 
+use crate::ledger::Version;
+
 /// The four indicators that both pages show, in this order.
 pub const SHOWN: [Indicator; 4] =
     [Indicator::OperatingCost, Indicator::ProductionCycle, Indicator::DefectRate, Indicator::EnergyIntensity];
@@ -92,10 +94,21 @@ pub struct Panel {
     pub indicator: Indicator,
     /// Of the period on show.
     pub figure: Figure,
+    /// The last version of that figure; none if it was never published.
+    pub published: Option<PublishedAs>,
     pub stages: Vec<Stage>,
     pub yearly: Vec<Figure>,
     pub quarterly: Vec<Figure>,
     pub monthly: Vec<Figure>,
+}
+
+/// The last version of a figure.
+#[derive(Debug, Clone, Copy, PartialEq)]
+pub struct PublishedAs {
+    pub version: u32,
+    pub cut_at: UnixMillis,
+    /// What it said; none if it was insufficient.
+    pub reduction: Option<f64>,
 }
 
 /// How the pilot's data arrive.
@@ -136,6 +149,8 @@ pub struct PilotView {
     pub panels: Vec<Panel>,
     pub truth: Option<Truth>,
     pub stops: Vec<Stop>,
+    /// What was published again, latest first, as many as a page lists.
+    pub restatements: Vec<Version>,
     pub quality: DataQuality,
     /// When the figures were read.
     pub as_of: UnixMillis,

@@ -6,6 +6,7 @@ use model::programme::Label;
 use model::{Finding, Indicator, Method, Period, PeriodKind, Standing, State, Validity};
 
 use super::super::number;
+use crate::ledger::{Reason, Reasons};
 
 /// The language of a page.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
@@ -178,6 +179,19 @@ pub(crate) fn state(lang: Lang, state: State) -> &'static str {
         State::Provisional => lang.of("provisional", "初步"),
         State::Insufficient => lang.of("insufficient", "数据不足"),
     }
+}
+
+/// Why a figure was published again.
+pub(crate) fn reasons(lang: Lang, reasons: Reasons) -> String {
+    let name = |reason| match reason {
+        Reason::LateData => lang.of("late data", "补报数据"),
+        Reason::Correction => lang.of("correction", "数据更正"),
+        Reason::FactorChange => lang.of("conversion factors", "折标系数变更"),
+        Reason::BaselineChange => lang.of("baseline period", "基准期变更"),
+        Reason::RegistryChange => lang.of("registry", "登记信息变更"),
+        Reason::MethodChange => lang.of("method", "计算方法变更"),
+    };
+    reasons.iter().map(name).collect::<Vec<_>>().join(lang.of(", ", "、"))
 }
 
 /// A period as the pages write it.
@@ -446,6 +460,7 @@ fn finding_zh(rule: &str) -> Option<&'static str> {
         "no_factor" => "能源品种未登记折标系数",
         "no_series" => "未登记相应的数据序列",
         "no_data" => "本期尚无数据",
+        "not_published" => "截至该时点尚未发布",
         "open_period" => "本期尚无已结束的月份",
         "no_pilot" => "没有试点具备充分的结果",
         "pilots_left_out" => "部分试点数据不足，未计入汇总",
