@@ -62,6 +62,10 @@ pub(crate) enum Command {
     Rejected(RejectedArgs),
     /// Rebuilds every rollup and figure from readings; --verify compares bit for bit and changes nothing.
     Recompute(RecomputeArgs),
+    /// Publishes now what differs from what was published: a new version, with its reasons, of every figure that is beyond its grace.
+    ///
+    /// A server publishes by itself: a closed period 30 days after its end, and what changed later once a day.
+    Publish(PublishArgs),
     /// Publishes a simulated fleet with known totals to any broker, for load and fault tests.
     Simulate(SimulateArgs),
     /// Logins of gateways: each bound to one pilot and optionally to one gateway.
@@ -197,6 +201,18 @@ pub(crate) struct RecomputeArgs {
     /// Compare with what is stored, bit for bit, and change nothing; exit code 1 on a difference.
     #[arg(long)]
     pub(crate) verify: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct PublishArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Only this scope: programme, region:R, sector:S, class:C, pilot:ID or workshop:PILOT/W.
+    #[arg(long, value_name = "SCOPE")]
+    pub(crate) scope: Option<String>,
     /// Print JSON.
     #[arg(long)]
     pub(crate) json: bool,

@@ -4,6 +4,7 @@ use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use ::ingest::sparkplug::Settings;
+use aggregator::ledger::Rules;
 use model::registry::Mistake;
 use serde::Deserialize;
 
@@ -23,6 +24,28 @@ struct ConfigFile {
     door: DoorFile,
     #[serde(default)]
     sparkplug: SparkplugFile,
+    #[serde(default)]
+    ledger: LedgerFile,
+}
+
+/// `[ledger]`: when figures are published.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct LedgerFile {
+    /// Days after a period's end before its first version is cut.
+    grace_days: Option<u16>,
+    /// Minutes for which a figure has to stay as it is before it is cut.
+    quiet_minutes: Option<u32>,
+}
+
+impl LedgerFile {
+    fn rules(self) -> Rules {
+        let usual = Rules::default();
+        Rules {
+            grace_ms: self.grace_days.map_or(usual.grace_ms, |days| i64::from(days) * 86_400_000),
+            quiet_ms: self.quiet_minutes.map_or(usual.quiet_ms, |minutes| i64::from(minutes) * 60_000),
+        }
+    }
 }
 
 /// `[sparkplug]`.
@@ -95,6 +118,8 @@ pub(crate) struct Config {
     pub(crate) shard: Option<Shard>,
     pub(crate) wants_listener: bool,
     pub(crate) sparkplug: Settings,
+    /// When figures are published.
+    pub(crate) ledger: Rules,
 }
 
 /// The directory of mapping files.
@@ -161,6 +186,7 @@ impl Config {
             shard: place.shard,
             wants_listener: true,
             sparkplug,
+            ledger: file.ledger.rules(),
         })
     }
 }
@@ -227,7 +253,7 @@ mod tests {
         let mistakes = parse("c.toml", "data = \"d\"\nhtpp = \"127.0.0.1:1\"\n").unwrap_err();
         assert_eq!(
             mistakes[0].to_string(),
-            "c.toml:2: unknown field `htpp`, expected one of `data`, `pilots`, `mappings`, `programme`, `http`, `door`, `sparkplug`"
+            "c.toml:2: unknown field `htpp`, expected one of `data`, `pilots`, `mappings`, `programme`, `http`, `door`, `sparkplug`, `ledger`"
         );
     }
 
@@ -238,6 +264,15 @@ mod tests {
         assert_eq!(config.http.port(), 9);
         assert_eq!(config.chosen, Chosen { mqtt: Origin::Default, http: Origin::Person });
         assert_eq!(config.mqtt.to_string(), "127.0.0.1:1883");
+    }
+
+    #[test]
+    fn grace_and_quiet_are_configured_and_have_defaults() {
+        let rules = |text: &str| parse("c.toml", text).map(|file| file.ledger.rules());
+        assert_eq!(rules("").unwrap(), Rules::default());
+        let found = rules("[ledger]\ngrace_days = 2\nquiet_minutes = 0\n").unwrap();
+        assert_eq!(found, Rules { grace_ms: 2 * 86_400_000, quiet_ms: 0 });
+        assert!(rules("[ledger]\ngrace_days = -1\n").is_err());
     }
 
     #[test]

@@ -32,6 +32,7 @@ pub(crate) enum Request {
     Replay,
     Explain(Question),
     Recompute,
+    Publish { scope: Option<String> },
     Verify,
 }
 

@@ -99,6 +99,7 @@ async fn publish(
             history.done.store(history.total.load(Ordering::Relaxed), Ordering::Relaxed);
             bar.finish_and_clear();
             say_history_is_in(&office, n_messages, started);
+            publish_figures(&office).await;
         }
         Err(error) => tracing::error!(error = format!("{error:#}"), "history not published"),
     }
@@ -172,6 +173,20 @@ async fn wait_until_figured(office: &Arc<Office>) {
     });
     if !caught_up.await.unwrap_or(false) {
         tracing::error!(within_s = FIGURED_WITHIN.as_secs(), "figures did not catch up with the history");
+    }
+}
+
+/// Publishes what the history gives, as an office does that has checked it.
+async fn publish_figures(office: &Arc<Office>) {
+    let publishing = Arc::clone(office);
+    let started = Instant::now();
+    match tokio::task::spawn_blocking(move || publishing.publish(None)).await {
+        Ok(Ok(published)) => {
+            let seconds = started.elapsed().as_secs_f64();
+            println!("published: {} figures of {} scopes in {seconds:.1} s", published.n_first, published.n_entries);
+        }
+        Ok(Err(error)) => tracing::error!(error = &error as &dyn std::error::Error, "figures not published"),
+        Err(error) => tracing::error!(error = &error as &dyn std::error::Error, "figures not published"),
     }
 }
 

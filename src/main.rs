@@ -18,6 +18,7 @@ mod log;
 mod mappings;
 mod office;
 mod progress;
+mod publish;
 mod recompute;
 mod rejected;
 mod reload;
@@ -69,6 +70,7 @@ fn main() -> ExitCode {
         Command::Mappings(arguments) => mappings::mappings(&arguments),
         Command::Rejected(arguments) => rejected::rejected(&arguments),
         Command::Recompute(arguments) => recompute::recompute(&arguments),
+        Command::Publish(arguments) => publish::publish(&arguments),
         Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Login(command) => access::login(command),
         Command::Token(command) => access::token(command),

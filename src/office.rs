@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
+use aggregator::ledger::{Cause, Published};
 use aggregator::{Aggregator, AggregatorGuard, Reach};
 use anyhow::Context;
 use base64::Engine;
@@ -17,15 +18,16 @@ use ingest::index::{CurrentIndex, Index};
 use ingest::mapping::Mappings;
 use ingest::replayer::{Replayer, Tally};
 use model::registry::{InForce, Mistake, Registry};
-use model::{Programme, UnixMillis};
+use model::{Programme, Scope, UnixMillis};
 use seeds::factors::Factors;
 use serde_json::{Value, json};
-use store::{Access, RejectionRow, SettleGuard, Store};
+use store::{Access, RejectionRow, SettleGuard, Store, StoreError};
 
 use crate::config::Config;
 use crate::control::{Request, ask};
 use crate::files::{self, Loaded};
-use crate::{Failure, access, explain, progress};
+use crate::publish::Keeper;
+use crate::{Failure, access, explain, progress, publish};
 
 /// How long a command waits until the store holds what it asks about.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -51,6 +53,7 @@ pub(crate) struct Office {
 pub(crate) struct Threads {
     /// Of a server only: a command does what it was asked for.
     healer: Option<Healer>,
+    keeper: Option<Keeper>,
     committer: Committer,
     settling: SettleGuard,
     following: AggregatorGuard,
@@ -67,11 +70,22 @@ impl Threads {
         Ok(())
     }
 
+    /// Publishes by itself what is due, until they stop.
+    ///
+    /// # Errors
+    /// If no thread can be had.
+    pub(crate) fn publish(&mut self, office: &Office) -> anyhow::Result<()> {
+        let keeper = Keeper::start(office, office.config.ledger).context("failed to start the ledger's thread")?;
+        self.keeper = Some(keeper);
+        Ok(())
+    }
+
     /// Stops them in the order in which data flows: committer, settling, aggregator.
     pub(crate) fn stop(mut self) {
         self.healer.iter_mut().for_each(Healer::tell_to_stop);
         self.committer.stop();
         drop(self.healer);
+        drop(self.keeper);
         drop(self.settling);
         drop(self.following);
     }
@@ -110,7 +124,7 @@ impl Office {
             factors,
             config: config.clone(),
         };
-        Ok((Arc::new(office), Threads { healer: None, committer, settling, following }))
+        Ok((Arc::new(office), Threads { healer: None, keeper: None, committer, settling, following }))
     }
 
     /// Does what a command asks; `progress` gets the share done of what takes long.
@@ -130,6 +144,12 @@ impl Office {
                 self.settled()?;
                 self.aggregator.recompute().context("failed to recompute")?;
                 Ok(json!({}))
+            }
+            Request::Publish { scope } => {
+                let scope = publish::scope_of(self, scope.as_deref())?;
+                self.figured()?;
+                let published = self.publish(scope.as_ref()).context("failed to publish")?;
+                Ok(serde_json::to_value(published).context("failed to print JSON")?)
             }
             Request::Verify => {
                 self.figured()?;
@@ -214,6 +234,14 @@ impl Office {
     fn replay(&self) -> anyhow::Result<Value> {
         let Tally { looked_at, taken } = self.replayer.all()?;
         Ok(json!({ "looked_at": looked_at, "taken": taken }))
+    }
+
+    /// Publishes now what differs from what was published, of one scope or of all.
+    ///
+    /// # Errors
+    /// On reading or writing the store.
+    pub(crate) fn publish(&self, scope: Option<&Scope>) -> Result<Published, StoreError> {
+        self.aggregator.publish_at(model::clock::now(), self.config.ledger, Cause::Publish, scope)
     }
 
     /// Waits until everything acknowledged is settled.

@@ -89,6 +89,7 @@ impl Server {
             }
         });
         threads.heal(&office)?;
+        threads.publish(&office)?;
         let mqtt = listener.as_ref().map(Listener::local_addr);
         let (mqtt, address) = (mqtt, http.local_addr().context("the HTTP listener has no address")?);
         let (stop_http, stopped) = tokio::sync::oneshot::channel::<()>();
