@@ -1,13 +1,17 @@
 //! `pilotline check`: config, registry and programme files, and with `--data` every checksum of a store.
 
+use std::path::Path;
+
 use anyhow::{Context, bail};
+use model::registry::Mistake;
 use serde_json::json;
-use store::{Damage, Store};
+use store::{Access, Damage, Store};
 
 use crate::Failure;
+use crate::accepted;
 use crate::args::CheckArgs;
 use crate::config::Config;
-use crate::files;
+use crate::files::{self, Loaded};
 use crate::say::say;
 
 pub(crate) fn check(arguments: &CheckArgs) -> Result<(), Failure> {
@@ -16,6 +20,10 @@ pub(crate) fn check(arguments: &CheckArgs) -> Result<(), Failure> {
         mistakes if mistakes.is_empty() => Ok(loaded),
         mistakes => Err(mistakes),
     });
+    let loaded = match (loaded, &arguments.place.data) {
+        (Ok(loaded), Some(data)) => explained(loaded, data)?,
+        (loaded, Some(_) | None) => loaded,
+    };
     let damage = match &arguments.place.data {
         Some(data) => Store::check(data).context("failed to open the store"),
         None => Ok(Vec::new()),
@@ -48,6 +56,16 @@ pub(crate) fn check(arguments: &CheckArgs) -> Result<(), Failure> {
         say!("{pilots}, programme {programme}, {mappings}{checked}");
     }
     Ok(())
+}
+
+/// The files, unless an edit of them changes published figures and says nothing of why.
+fn explained(loaded: Loaded, data: &Path) -> anyhow::Result<Result<Loaded, Vec<Mistake>>> {
+    if !Store::exists(data) {
+        return Ok(Ok(loaded));
+    }
+    let store = Store::open(data, Access::Reader).context("failed to open the store")?;
+    let mistakes = accepted::unexplained(&store, &loaded.registry)?;
+    Ok(if mistakes.is_empty() { Ok(loaded) } else { Err(mistakes) })
 }
 
 fn report_damage(damage: &[Damage]) -> anyhow::Result<()> {

@@ -1,5 +1,6 @@
 //! Reads registry and programme files from disk; the crates that parse them do no I/O.
 
+use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
 
@@ -13,10 +14,15 @@ use crate::config::{Config, Mappings as Place};
 /// What the files say, checked as a whole.
 pub(crate) struct Loaded {
     pub(crate) registry: Registry,
+    /// The registry's files by path.
+    pub(crate) texts: Texts,
     pub(crate) programme: Arc<Programme>,
     pub(crate) factors: Arc<Factors>,
     pub(crate) mappings: Mappings,
 }
+
+/// Texts by path.
+pub(crate) type Texts = BTreeMap<String, String>;
 
 /// Reads programme and registry.
 ///
@@ -25,26 +31,32 @@ pub(crate) struct Loaded {
 pub(crate) fn load(config: &Config) -> Result<Loaded, Vec<Mistake>> {
     let programme = programme(config.programme.as_deref())?;
     let factors = Factors::builtin();
-    let registry = registry(config, &programme, &factors)?;
+    let (registry, texts) = registry(config, &programme, &factors)?;
     let mappings = mappings(&config.mappings)?;
-    Ok(Loaded { registry, programme: Arc::new(programme), factors: Arc::new(factors), mappings })
+    Ok(Loaded { registry, texts, programme: Arc::new(programme), factors: Arc::new(factors), mappings })
 }
 
-/// Reads every `*.toml` of a directory as one pilot's file; of several processes each keeps its own pilots.
+/// Reads every `*.toml` of a directory as one pilot's file, and gives the texts as well; of several processes each keeps its own
+/// pilots.
 ///
 /// # Errors
 /// Every mistake of every file, in order of file name and line.
-pub(crate) fn registry(config: &Config, programme: &Programme, factors: &Factors) -> Result<Registry, Vec<Mistake>> {
-    let mut registry = whole_registry(&config.pilots, programme, factors)?;
+pub(crate) fn registry(
+    config: &Config,
+    programme: &Programme,
+    factors: &Factors,
+) -> Result<(Registry, Texts), Vec<Mistake>> {
+    let (mut registry, texts) = whole_registry(&config.pilots, programme, factors)?;
     if let Some(shard) = config.shard {
         registry.pilots.retain(|pilot, _| shard.takes(pilot));
     }
-    Ok(registry)
+    Ok((registry, texts))
 }
 
-fn whole_registry(dir: &Path, programme: &Programme, factors: &Factors) -> Result<Registry, Vec<Mistake>> {
+fn whole_registry(dir: &Path, programme: &Programme, factors: &Factors) -> Result<(Registry, Texts), Vec<Mistake>> {
     let advice = "name the directory that holds one PILOT.toml per pilot with --pilots";
     let texts = texts(dir, advice).map_err(|mistake| vec![mistake])?;
+    let by_path = texts.iter().cloned().collect();
     let (registry, mut mistakes) = assemble(texts);
     let of_pilot = |pilot: &Arc<Pilot>| {
         let mut mistakes = check_against(pilot, programme);
@@ -52,7 +64,7 @@ fn whole_registry(dir: &Path, programme: &Programme, factors: &Factors) -> Resul
         mistakes
     };
     mistakes.extend(registry.pilots.values().flat_map(of_pilot));
-    if mistakes.is_empty() { Ok(registry) } else { Err(mistakes) }
+    if mistakes.is_empty() { Ok((registry, by_path)) } else { Err(mistakes) }
 }
 
 /// Reads every `*.toml` of the mappings' directory, and compiles them before the built-in profiles.

@@ -3,6 +3,7 @@
 //! Exit codes: 0 stopped cleanly, 2 bad arguments or configuration (every mistake named with file and line), 1 anything
 //! else. Answers go to standard output, the log and mistakes to standard error.
 
+mod accepted;
 mod access;
 mod args;
 mod check;

@@ -25,9 +25,9 @@ use store::{Access, RejectionRow, SettleGuard, Store, StoreError};
 
 use crate::config::Config;
 use crate::control::{Request, ask};
-use crate::files::{self, Loaded};
+use crate::files::{self, Loaded, Texts};
 use crate::publish::Keeper;
-use crate::{Failure, access, explain, progress, publish};
+use crate::{Failure, accepted, access, explain, progress, publish};
 
 /// How long a command waits until the store holds what it asks about.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -98,7 +98,9 @@ impl Office {
     /// If the directory is in use or cannot be opened.
     pub(crate) fn open(config: &Config, loaded: Loaded) -> anyhow::Result<(Arc<Office>, Threads)> {
         let store = Store::open(&config.data, Access::Owner).context("failed to open the store")?;
-        let registry = Arc::new(InForce::new(loaded.registry));
+        let accepted = accepted::without_unexplained(&store, loaded.registry)?;
+        accepted::keep(&store, &accepted, &loaded.texts)?;
+        let registry = Arc::new(InForce::new(accepted));
         let foreign = Arc::new(Foreign::new(loaded.mappings, config.sparkplug.clone()));
         recall(&store, &foreign)?;
         let index = Arc::new(CurrentIndex::new(Index::with(registry.get(), Arc::clone(&store), foreign)));
@@ -167,13 +169,12 @@ impl Office {
 
     /// Takes up changed registry files; a bad one leaves the old registry in force.
     pub(crate) fn reload(&self) -> Result<Value, Failure> {
-        let (registry, mappings) = match self.read_again() {
-            Ok(read) => read,
-            Err(mistakes) => {
-                tracing::error!(n_mistakes = mistakes.len(), first = %mistakes[0], "registry not taken up");
-                return Err(mistakes.into());
-            }
-        };
+        let ((registry, texts), mappings) = self.read_again().map_err(refused)?;
+        let unexplained = accepted::unexplained(&self.store, &registry)?;
+        if !unexplained.is_empty() {
+            return Err(refused(unexplained));
+        }
+        accepted::keep(&self.store, &registry, &texts)?;
         let n_pilots = registry.pilots.len();
         self.registry.replace(registry);
         let foreign = Arc::new(self.index.get().foreign().with_mappings(mappings));
@@ -185,7 +186,7 @@ impl Office {
     }
 
     /// Registry and mapping files as they are now, all mistakes at once.
-    fn read_again(&self) -> Result<(Registry, Mappings), Vec<Mistake>> {
+    fn read_again(&self) -> Result<((Registry, Texts), Mappings), Vec<Mistake>> {
         let registry = files::registry(&self.config, &self.programme, &self.factors);
         let mappings = files::mappings(&self.config.mappings);
         match (registry, mappings) {
@@ -263,6 +264,14 @@ impl Office {
         );
         Ok(())
     }
+}
+
+/// Says in the log that registry files are not taken up.
+fn refused(mistakes: Vec<Mistake>) -> Failure {
+    if let Some(first) = mistakes.first() {
+        tracing::error!(n_mistakes = mistakes.len(), %first, "registry not taken up");
+    }
+    mistakes.into()
 }
 
 /// A rejection as `rejected` prints it, its bytes in base64.
