@@ -15,7 +15,7 @@ use store::{Registration, StoreError};
 use crate::derive::{broken, each_reading, stored_sums};
 use crate::evidence::{self, Evidence};
 use crate::figure::{figures, is_moving, moved_figures};
-use crate::follow::{Changed, lock};
+use crate::follow::{Changed, GROUPS_DUE_KEY, lock};
 use crate::group::{belongs, groups, groups_of, roll_up};
 use crate::indicator::data::{Part, PilotData, Stored};
 use crate::indicator::pollutant::pollutants;
@@ -327,6 +327,9 @@ impl Aggregator {
                 tx.put_figures(scope, indicator, bytes)?;
                 tx.put_unpublished(scope, indicator, Some(touched))?;
             }
+            if changed.iter().any(|(_, _, new)| matches!(new.scope, Scope::Pilot(_))) {
+                tx.put_meta(GROUPS_DUE_KEY, &[1])?;
+            }
             mark.map_or(Ok(()), |(key, bytes)| tx.put_meta(key, bytes))
         })?;
         let mut cache = lock(&self.shared.cache);
@@ -385,14 +388,38 @@ impl Aggregator {
         }
     }
 
-    /// Figures every group again.
-    pub(crate) fn figure_all_groups(&self, registry: &Registry, touch: Touch) -> Result<(), StoreError> {
+    /// Figures every group again; without a reason they have those for which the figures of their pilots wait to be published.
+    pub(crate) fn figure_all_groups(
+        &self,
+        registry: &Registry,
+        now: UnixMillis,
+        reasons: Option<Reasons>,
+    ) -> Result<(), StoreError> {
         for scope in self.groups(registry) {
-            let figure = |indicator| self.figure_group(registry, scope.clone(), indicator);
-            let figures = indicators_of(registry, &scope).into_iter().map(figure).collect::<Result<_, _>>()?;
-            self.put_figures(figures, &|_, _| touch, None)?;
+            for indicator in indicators_of(registry, &scope) {
+                let reasons = match reasons {
+                    Some(reasons) => reasons,
+                    None => self.reasons_of_members(registry, &scope, &indicator)?,
+                };
+                let figures = self.figure_group(registry, scope.clone(), indicator)?;
+                self.put_figures(vec![figures], &|_, _| Touch { at: now, reasons }, None)?;
+            }
         }
         Ok(())
+    }
+
+    fn reasons_of_members(
+        &self,
+        registry: &Registry,
+        scope: &Scope,
+        indicator: &Indicator,
+    ) -> Result<Reasons, StoreError> {
+        let mut reasons = Reasons::NONE;
+        for pilot in registry.pilots.values().filter(|pilot| belongs(pilot, scope)) {
+            let waiting = self.unpublished(&Scope::Pilot(pilot.id.clone()).to_string(), &indicator.to_string())?;
+            reasons = waiting.values().fold(reasons, |all, touch| all.and(touch.reasons));
+        }
+        Ok(reasons)
     }
 
     fn figure_group(

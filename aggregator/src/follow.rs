@@ -140,6 +140,9 @@ impl Aggregator {
         while self.part_of_round(&mut round, &mut marks, &mut changed)? == More::Yes {}
         self.figure_groups(&registry, &changed, now)?;
         self.figure_membership(&registry, &mut marks, now)?;
+        if !changed.is_empty() {
+            self.store.write(|tx| tx.put_meta(GROUPS_DUE_KEY, &[]))?;
+        }
         self.advance(through);
         Ok(through)
     }
@@ -356,14 +359,20 @@ impl Aggregator {
         Ok(())
     }
 
-    /// Figures every group again if a pilot came, went or moved since the groups were figured last.
+    /// Figures every group again if a pilot came, went or moved since the groups were figured last, or if a process ended
+    /// after it had figured pilots and before their groups.
     fn figure_membership(&self, registry: &Registry, marks: &mut Marks, now: UnixMillis) -> Result<(), StoreError> {
         if marks.members.as_ref().is_some_and(|known| std::ptr::eq(Arc::as_ptr(known), registry)) {
             return Ok(());
         }
+        let is_first_look = marks.members.is_none();
+        if is_first_look && self.store.meta(GROUPS_DUE_KEY)?.is_some_and(|due| !due.is_empty()) {
+            self.figure_all_groups(registry, now, None)?;
+            self.store.write(|tx| tx.put_meta(GROUPS_DUE_KEY, &[]))?;
+        }
         let members = membership(registry);
         if self.store.meta(MEMBERS_KEY)?.as_deref() != Some(members.as_slice()) {
-            self.figure_all_groups(registry, Touch { at: now, reasons: Reason::RegistryChange.into() })?;
+            self.figure_all_groups(registry, now, Some(Reason::RegistryChange.into()))?;
             self.store.write(|tx| tx.put_meta(MEMBERS_KEY, &members))?;
         }
         marks.members = Some(self.registry.get()).filter(|known| std::ptr::eq(Arc::as_ptr(known), registry));
@@ -456,6 +465,9 @@ enum More {
 
 /// Where the store keeps who belonged to which group when the groups were figured.
 pub(crate) const MEMBERS_KEY: &str = "aggregator/members";
+
+/// Set with the figures of pilots until those of their groups are written.
+pub(crate) const GROUPS_DUE_KEY: &str = "aggregator/groups_due";
 
 /// Who belongs to which group.
 fn membership(registry: &Registry) -> Vec<u8> {

@@ -13,6 +13,7 @@ use seeds::factors::Factors;
 use store::{Access, Batch, Journal, LedgerEntry, Registration, Store};
 
 use super::*;
+use crate::figured::ScopeFigures;
 use crate::fixture::{HOUR, at, reading};
 use crate::{Aggregator, FigureQuery};
 
@@ -345,6 +346,33 @@ fn a_reason_reaches_only_what_depends_on_what_changed() {
         reasons.len() > 30 && reasons.iter().all(|reasons| *reasons == Reason::BaselineChange.into()),
         "{reasons:?}"
     );
+}
+
+#[test]
+fn groups_that_a_killed_round_left_behind_are_figured_with_the_reasons_of_their_pilots() {
+    let mut plant = Plant::new();
+    plant.publish(NOW, Cause::Publish);
+    plant.commit(&[late()]);
+    // As far as a round came that was killed after the pilot's figures: those of a plant that had the reading from the start.
+    let mut whole = Plant::new();
+    whole.commit(&[late()]);
+    whole.catch_up(NOW);
+    let (scope, indicator) = (Scope::parse("pilot:p").unwrap(), Indicator::DefectRate);
+    let figures = whole.aggregator.stored_figures(&scope, &indicator).unwrap().to_vec();
+    let touch = Touch { at: UnixMillis(at(NOW)), reasons: Reason::LateData.into() };
+    let new = vec![ScopeFigures { scope, indicator, figures }];
+    plant.aggregator.put_figures(new, &|_, _| touch, None).unwrap();
+    let aggregator = Aggregator::new(
+        Arc::clone(&plant.store),
+        Arc::clone(&plant.aggregator.registry),
+        Arc::clone(&plant.aggregator.programme),
+        Arc::clone(&plant.aggregator.factors),
+    );
+    plant.aggregator = aggregator;
+    let published = plant.publish(NOW, Cause::Publish);
+    assert_eq!(published.n_restated, 15, "{published:?}");
+    assert!(published.restated.iter().all(|version| version.reasons == Reasons::from(Reason::LateData)));
+    assert_eq!(plant.differences(), []);
 }
 
 #[test]
