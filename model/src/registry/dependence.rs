@@ -8,7 +8,7 @@ use super::{FactorOverride, Pilot, Product, Series, Stop, Workshop};
 /// texts are no format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dependence {
-    /// The baseline period.
+    /// The baseline period, and the plan of its models.
     pub baseline: String,
     /// The pilot's own conversion factors.
     pub factors: String,
@@ -45,6 +45,7 @@ pub fn dependence(pilot: &Pilot) -> Dependence {
         ignores: _,
         series,
         cost_scope,
+        energy_plan,
         changes: _,
         source: _,
         content_hash: _,
@@ -59,7 +60,7 @@ pub fn dependence(pilot: &Pilot) -> Dependence {
     let places = (region, sector, class, zone_name, programme, pieces);
     let money = (tariffs, restdays, prices, indexes, cost_scope);
     Dependence {
-        baseline: format!("{baseline:?}"),
+        baseline: format!("{baseline:?} {energy_plan:?}"),
         factors: format!("{factors:?}"),
         rest: format!("{places:?} {money:?} {products:?} {workshops:?} {stops:?} {series:?}"),
     }
@@ -100,6 +101,7 @@ mod tests {
         };
         for (from, to, differs) in [
             ("to = 2015-12-31", "to = 2015-11-30", [true, false, false]),
+            ("[[series]]", "[plan.energy_intensity]\nbase_load_negligible = \"R\"\n[[series]]", [true, false, false]),
             ("value = 0.7", "value = 0.71", [false, true, false]),
             ("region = \"hami\"", "region = \"kashi\"", [false, false, true]),
             ("kind = \"counter\"", "kind = \"counter\"\nmultiplier = 2", [false, false, true]),
