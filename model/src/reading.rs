@@ -63,6 +63,8 @@ impl Flags {
     pub const RECEIVED_TIME: Flags = Flags(1);
     /// Came by QoS 0: outside every no-loss claim.
     pub const QOS0: Flags = Flags(2);
+    /// Came out of a file, not over MQTT: the store's list of imports says which.
+    pub const IMPORTED: Flags = Flags(4);
 
     /// Both sets of remarks.
     pub fn with(self, other: Flags) -> Flags {
@@ -76,7 +78,7 @@ impl Flags {
 
     /// The words, in a fixed order.
     pub fn words(self) -> Vec<&'static str> {
-        let all = [(Flags::RECEIVED_TIME, "received_time"), (Flags::QOS0, "qos0")];
+        let all = [(Flags::RECEIVED_TIME, "received_time"), (Flags::QOS0, "qos0"), (Flags::IMPORTED, "imported")];
         all.into_iter().filter(|(flag, _)| self.has(*flag)).map(|(_, word)| word).collect()
     }
 }

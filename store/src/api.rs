@@ -292,6 +292,50 @@ pub struct Token {
     pub expires: Option<UnixMillis>,
 }
 
+/// A file whose rows were brought in: the evidence behind readings that never came over MQTT.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub struct Import {
+    pub pilot: PilotId,
+    /// When it began.
+    pub at: UnixMillis,
+    /// The file's name, without its folders.
+    pub file: String,
+    /// SHA-256 of its bytes, in hexadecimal.
+    pub sha256: String,
+    /// In bytes.
+    pub size: u64,
+    pub author: String,
+    /// Where the numbers come from: the ERP, the meter book, the bills of a supplier.
+    pub source: String,
+    /// Where the evidence lies that the file was made from.
+    pub evidence: Option<String>,
+    /// False while it runs, and for ever if it was broken off: what it committed stands.
+    pub is_complete: bool,
+    pub counts: ImportCounts,
+    /// First and last instant of what was accepted.
+    pub span: Option<(UnixMillis, UnixMillis)>,
+    /// `asset/name` or `asset/name@product` of each series that it brought readings of, and `orders`.
+    pub series: Vec<String>,
+}
+
+/// What became of the rows of an import, in readings and order events unless said otherwise.
+#[derive(Debug, Clone, Copy, Default, PartialEq, Eq, Serialize, Deserialize)]
+pub struct ImportCounts {
+    /// Rows of the file that held any.
+    pub rows: u64,
+    /// Not there before.
+    pub new: u64,
+    /// There already with the same value.
+    pub standing: u64,
+    /// There already with another value: the greater stands.
+    pub conflicting: u64,
+    pub refused: u64,
+    /// Messages that they were committed in, or that were duplicates, or rejected whole.
+    pub committed: u64,
+    pub duplicate: u64,
+    pub rejected: u64,
+}
+
 /// One thing that `check --data` found wrong.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub struct Damage {

@@ -21,7 +21,7 @@ use crate::seal::unseal;
 use crate::wal;
 
 /// Every table with sealed blobs, with the query that gives (place, blob).
-const SEALED: [(&str, &str); 22] = [
+const SEALED: [(&str, &str); 23] = [
     ("state", "SELECT 'state/' || key, blob FROM state"),
     ("series", "SELECT 'series/' || id, blob FROM series"),
     ("conflict", "SELECT 'conflict/' || series || '/' || at || '/' || id || '/' || hex(lost), blob FROM conflict"),
@@ -40,6 +40,7 @@ const SEALED: [(&str, &str); 22] = [
     ("chunk", "SELECT 'chunk/' || series || '/' || first_at, blob FROM chunk"),
     ("outage", "SELECT 'outage/' || pilot || '/' || asset || '/' || first_at || '/' || last_at, blob FROM outage"),
     ("learned", "SELECT 'learned/' || pilot || '/' || topic, blob FROM learned"),
+    ("import", "SELECT 'import/' || id, blob FROM import"),
     ("part", "SELECT 'part/' || series || '/' || part, blob FROM part"),
     ("ledger", "SELECT 'ledger/' || scope || '/' || entry, blob FROM ledger"),
     ("ledger_head", "SELECT 'ledger_head/' || scope || '/' || indicator, blob FROM ledger_head"),
@@ -51,6 +52,7 @@ fn since(table: &str) -> i64 {
     match table {
         "outage" | "learned" => 2,
         "ledger" | "ledger_head" | "unpublished" => 4,
+        "import" => 5,
         _ => 1,
     }
 }

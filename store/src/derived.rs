@@ -5,7 +5,7 @@
 use model::{SeriesId, UnixMillis};
 use rusqlite::{Connection, OptionalExtension, Params, Transaction, params};
 
-use crate::api::{Login, Token};
+use crate::api::{Import, Login, Token};
 use crate::error::{StoreError, reading, writing};
 use crate::open::Store;
 use crate::seal::{seal, unseal};
@@ -174,6 +174,14 @@ impl WriteTx<'_> {
     pub fn put_meta(&self, key: &str, value: &[u8]) -> Result<(), StoreError> {
         let blob = seal(&meta_place(key), value);
         self.run("meta", "INSERT OR REPLACE INTO meta(key, blob) VALUES (?1, ?2)", params![key, blob]).map(drop)
+    }
+
+    /// Adds an import, or replaces the one of this number; its number.
+    ///
+    /// # Errors
+    /// On writing.
+    pub fn put_import(&self, number: Option<i64>, import: &Import) -> Result<i64, StoreError> {
+        crate::import::put(self.tx, number, import)
     }
 
     /// Adds or replaces a login.

@@ -19,6 +19,7 @@ mod counts;
 mod derived;
 mod error;
 mod finish;
+mod import;
 mod journal;
 mod learned;
 mod ledger;

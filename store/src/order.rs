@@ -71,6 +71,12 @@ impl Standing {
         }
     }
 
+    /// As an event of the same identity as `identity`.
+    fn into_event(self, identity: &OrderEvent) -> OrderEvent {
+        let Standing { at, quantity, good, defective, product } = self;
+        OrderEvent { order: Arc::clone(&identity.order), product, event: identity.event, at, quantity, good, defective }
+    }
+
     fn cmp_standing(&self, other: &Standing, kind: OrderEventKind) -> Ordering {
         let by_time = match kind {
             OrderEventKind::Released | OrderEventKind::Started => other.at.cmp(&self.at),
@@ -203,6 +209,21 @@ impl Store {
             }
             Ok(orders.into_iter().map(|(order, events)| order_of(order, events)).collect())
         })
+    }
+
+    /// What stands of the identity of an order event, and what would stand once this event came; none if nothing stands.
+    ///
+    /// # Errors
+    /// On reading.
+    pub fn standing_with(
+        &self,
+        pilot: &PilotId,
+        event: &OrderEvent,
+    ) -> Result<Option<(OrderEvent, OrderEvent)>, StoreError> {
+        let mut events = self.read(|conn| read_events(conn, pilot.as_str(), &event.order))?;
+        let Some(standing) = events.remove(&number(event.event)) else { return Ok(None) };
+        let then = standing.clone().with(Standing::of(event), event.event);
+        Ok(Some((standing.into_event(event), then.into_event(event))))
     }
 
     /// Products of a pilot's orders that other events of the same order outdid, by order id.

@@ -26,8 +26,8 @@ pub(crate) const STORE_FILE: &str = "store.sqlite";
 
 /// 2: rows of version 2.
 const JOURNAL_VERSION: i64 = 2;
-/// 2: outages, learned messages, counts with their number. 3: what kept messages wait for. 4: the ledger.
-const STORE_VERSION: i64 = 4;
+/// 2: outages, learned messages, counts with their number. 3: what kept messages wait for. 4: the ledger. 5: imports.
+const STORE_VERSION: i64 = 5;
 
 /// How long a writer waits for another: far above the 50 ms of a transaction; beyond it something is stuck.
 const BUSY: Duration = Duration::from_secs(10);
@@ -109,6 +109,12 @@ CREATE UNIQUE INDEX unpublished_key ON unpublished(scope, indicator);
 ALTER TABLE touched ADD COLUMN why INTEGER NOT NULL DEFAULT 0;
 ";
 
+/// What version 5 adds.
+const STORE_DDL_5: &str = "
+CREATE TABLE import(id INTEGER PRIMARY KEY AUTOINCREMENT, pilot TEXT NOT NULL, blob BLOB NOT NULL);
+CREATE INDEX import_pilot ON import(pilot);
+";
+
 /// Brings a file from the version before to this one: tables, then rows that SQL alone cannot make.
 struct Step {
     ddl: &'static str,
@@ -127,7 +133,8 @@ pub(crate) fn journal_writer(dir: &Path) -> Result<Connection, StoreError> {
 /// The store's connection for writing; creates the file.
 pub(crate) fn store_writer(dir: &Path) -> Result<Connection, StoreError> {
     let third = Step { ddl: STORE_DDL_3, fill: rejection::note_waiting };
-    let conn = writer(&dir.join(STORE_FILE), &[step(STORE_DDL), step(STORE_DDL_2), third, step(STORE_DDL_4)])?;
+    let steps = [step(STORE_DDL), step(STORE_DDL_2), third, step(STORE_DDL_4), step(STORE_DDL_5)];
+    let conn = writer(&dir.join(STORE_FILE), &steps)?;
     let blob = seal("meta/store.schema", &STORE_VERSION.to_le_bytes());
     conn.execute("INSERT OR REPLACE INTO meta(key, blob) VALUES ('store.schema', ?1)", [blob])
         .map_err(writing("the schema's version"))?;
@@ -254,7 +261,7 @@ mod tests {
         conn.pragma_update(None, "user_version", 99).unwrap();
         drop(conn);
         let error = store_writer(dir.path()).unwrap_err().to_string();
-        assert!(error.ends_with("has schema version 99, this program knows up to 4; use the newer program"), "{error}");
+        assert!(error.ends_with("has schema version 99, this program knows up to 5; use the newer program"), "{error}");
     }
 
     #[test]
