@@ -46,16 +46,17 @@ const MAY_NAME: [(&str, &[&str]); 7] = [
 ];
 
 /// Where an outside library that shapes the code around it may be named. Swapping it then touches one place.
-const HOMES: [(&str, &[&str]); 19] = [
+const HOMES: [(&str, &[&str]); 21] = [
     ("argon2", &["ingest/src/auth"]),
     ("axum", &["aggregator/src/publish/"]),
+    ("calamine", &["ingest/src/import/workbook"]),
     ("clap", &["src/"]),
     ("indicatif", &["src/"]),
     ("maud", &["aggregator/src/publish/"]),
     ("mqtt_protocol_core", &["ingest/src/listener"]),
     ("pco", &["store/src/chunk.rs", "aggregator/src/rollup/blob.rs"]),
     ("bumpalo", &["ingest/src/", "ingest/examples/"]),
-    ("encoding_rs", &["ingest/src/mapping/"]),
+    ("encoding_rs", &["ingest/src/mapping/", "ingest/src/import/"]),
     ("flate2", &["aggregator/src/ledger/", "ingest/src/mapping/", "ingest/src/sparkplug/", "tests/process/"]),
     ("foldhash", &["ingest/src/index.rs"]),
     ("jaq_core", &["ingest/src/mapping/transform/"]),
@@ -66,16 +67,18 @@ const HOMES: [(&str, &[&str]); 19] = [
     ("rusqlite", &["store/src/"]),
     ("tracing_subscriber", &["src/log.rs"]),
     ("xxhash_rust", &["model/src/registry/", "store/src/", "ingest/src/"]),
+    ("zip", &["ingest/src/import/workbook"]),
 ];
 
 /// The direct dependencies of the workspace. Adding one is a change of this list, in the commit that says what it replaces.
-const DIRECT: [&str; 43] = [
+const DIRECT: [&str; 45] = [
     "anyhow",
     "argon2",
     "axum",
     "base64",
     "bumpalo",
     "bytes",
+    "calamine",
     "clap",
     "encoding_rs",
     "flate2",
@@ -113,10 +116,11 @@ const DIRECT: [&str; 43] = [
     "tracing-subscriber",
     "x509-parser",
     "xxhash-rust",
+    "zip",
 ];
 
 /// Packages in `Cargo.lock`, ours included. Raise it in the commit that adds one, and say there what it replaces.
-const LOCKED_MAX: usize = 282;
+const LOCKED_MAX: usize = 296;
 
 #[test]
 fn the_top_level_is_the_map() {

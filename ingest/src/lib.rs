@@ -17,6 +17,7 @@ pub mod explain;
 pub mod foreign;
 pub mod healing;
 pub mod hub;
+pub mod import;
 pub mod index;
 pub mod listener;
 pub mod mapping;

@@ -14,12 +14,13 @@ pub(crate) mod fixture;
 
 use bumpalo::Bump;
 use model::reason::{Refusal, RefusedPart};
-use model::{GatewayId, OrderEvent, Pilot, PilotId, Reading, Reason, SeriesId, UnixMillis};
+use model::{Flags, GatewayId, OrderEvent, Pilot, PilotId, Reading, Reason, SeriesId, UnixMillis};
 use store::SequenceSeen;
 
 use self::check::Checker;
 use crate::decode::{self, Message, Refused, Undecodable, shown};
 use crate::hub;
+use crate::import;
 use crate::index::{Index, PilotIndex};
 use crate::mapping;
 use crate::sparkplug;
@@ -168,7 +169,9 @@ pub(crate) fn open<'a>(
         refusals: vec![whole(undecodable.reason, undecodable.detail)],
         sequence: undecodable.sequence.and_then(|(boot, seq)| address.sequence(boot, seq)),
     })?;
-    let checker = Checker::new(address.pilot, observation, message.at);
+    let is_of_file = address.gateway == Some(import::GATEWAY);
+    let remarks = if is_of_file { Flags::IMPORTED } else { Flags::default() };
+    let checker = Checker::new(address.pilot, observation, message.at).remarking(remarks);
     Ok(Opened { address, message, checker, index })
 }
 

@@ -11,9 +11,11 @@
 
 use std::collections::{HashMap, HashSet, VecDeque};
 use std::hash::Hash;
+use std::sync::Arc;
 
 use model::Reason;
 use model::reason::RefusedPart;
+use serde::{Deserialize, Serialize};
 use store::{Batch, SequenceSeen};
 use xxhash_rust::xxh3::xxh3_64_with_seed;
 
@@ -102,6 +104,14 @@ struct Seen {
     sequences: Generations<u64, u128>,
 }
 
+/// What a message counts as.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Serialize, Deserialize)]
+pub enum Became {
+    Committed,
+    Duplicate,
+    Rejected,
+}
+
 /// See the module's comment.
 pub(crate) struct Judge {
     pub(crate) sessions: Sessions,
@@ -134,6 +144,18 @@ impl Judge {
             acks.extend(ack);
         }
         acks
+    }
+
+    /// Judges a message that came by no connection.
+    pub(crate) fn single(&mut self, message: Prepared, batch: &mut Batch) -> Became {
+        let nobody = Client { id: Arc::default(), connection: 0, key: 0 };
+        let (n_duplicates, is_rejected) = (batch.counters.duplicate, matches!(message.fate, Fate::Rejected));
+        self.seen.judge(&nobody, message, batch);
+        match (is_rejected, batch.counters.duplicate > n_duplicates) {
+            (true, _) => Became::Rejected,
+            (false, true) => Became::Duplicate,
+            (false, false) => Became::Committed,
+        }
     }
 
     /// Remembers the hashes of a batch that was not judged here.

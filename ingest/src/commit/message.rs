@@ -77,6 +77,15 @@ impl Prepared {
         }
     }
 
+    /// About how much memory it takes.
+    pub(crate) fn n_bytes(&self) -> usize {
+        let n_parts = match &self.fate {
+            Fate::Accepted { readings, orders, .. } => readings.len() + orders.len(),
+            Fate::Rejected => 0,
+        };
+        self.kept.as_ref().map_or(0, |kept| kept.bytes.len()) + (n_parts + 1) * size_of::<(SeriesId, Reading)>()
+    }
+
     /// What was refused.
     pub(crate) fn refusals(&self) -> &[Refusal] {
         self.kept.as_ref().map_or(&[], |kept| &kept.refusals)

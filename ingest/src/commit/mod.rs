@@ -30,6 +30,7 @@ use model::UnixMillis;
 use store::{Batch, CommitNo, Journal, Store, StoreError};
 use tokio::sync::{oneshot, watch};
 
+pub use judge::Became;
 use judge::Judge;
 pub(crate) use mailbox::{Ack, Mail, Mailbox, Packet, Step, Verdict};
 pub use message::message_hash;
@@ -105,10 +106,31 @@ pub(crate) enum Item {
 /// An entry of the queue.
 #[derive(Debug)]
 pub(crate) enum Work {
-    Messages { client: Client, mailbox: Arc<Mailbox>, items: Vec<Item>, bytes: usize, received_at: UnixMillis },
-    Open { open: Open, reply: oneshot::Sender<Opened> },
-    Close { client: Client, expiry_s: Option<u32> },
-    Ready { batch: Box<Batch>, reply: oneshot::Sender<CommitNo> },
+    Messages {
+        client: Client,
+        mailbox: Arc<Mailbox>,
+        items: Vec<Item>,
+        bytes: usize,
+        received_at: UnixMillis,
+    },
+    Open {
+        open: Open,
+        reply: oneshot::Sender<Opened>,
+    },
+    Close {
+        client: Client,
+        expiry_s: Option<u32>,
+    },
+    Ready {
+        batch: Box<Batch>,
+        reply: oneshot::Sender<CommitNo>,
+    },
+    /// A message that came by no connection: judged like any other, without a session.
+    Single {
+        message: Box<Prepared>,
+        bytes: usize,
+        reply: oneshot::Sender<Became>,
+    },
 }
 
 impl Work {
@@ -117,7 +139,7 @@ impl Work {
         // A session change or a ready-made batch is few and was bounded by whoever made it.
         const SMALL: usize = 256;
         match self {
-            Work::Messages { bytes, .. } => *bytes,
+            Work::Messages { bytes, .. } | Work::Single { bytes, .. } => *bytes,
             Work::Open { .. } | Work::Close { .. } | Work::Ready { .. } => SMALL,
         }
     }
@@ -125,13 +147,14 @@ impl Work {
     fn received_at(&self) -> Option<UnixMillis> {
         match self {
             Work::Messages { received_at, .. } => Some(*received_at),
-            Work::Open { .. } | Work::Close { .. } | Work::Ready { .. } => None,
+            Work::Open { .. } | Work::Close { .. } | Work::Ready { .. } | Work::Single { .. } => None,
         }
     }
 
     fn n_messages(&self) -> u64 {
         match self {
             Work::Messages { items, .. } => items.len() as u64,
+            Work::Single { .. } => 1,
             Work::Open { .. } | Work::Close { .. } | Work::Ready { .. } => 0,
         }
     }
@@ -216,7 +239,11 @@ impl CommitterHandle {
     /// If the committer stopped before it was committed.
     pub fn submit_blocking(&self, batch: Batch) -> Result<CommitNo, CommitError> {
         let (reply, number) = oneshot::channel();
-        let mut work = Work::Ready { batch: Box::new(batch), reply };
+        self.push_blocking(Work::Ready { batch: Box::new(batch), reply })?;
+        number.blocking_recv().map_err(|_ended| CommitError::Stopped)
+    }
+
+    fn push_blocking(&self, mut work: Work) -> Result<(), CommitError> {
         while let Err(push) = self.push(work) {
             match push {
                 Push::Closed => return Err(CommitError::Stopped),
@@ -224,7 +251,18 @@ impl CommitterHandle {
             }
             std::thread::sleep(DISK_FULL_PAUSE);
         }
-        number.blocking_recv().map_err(|_ended| CommitError::Stopped)
+        Ok(())
+    }
+
+    /// Hands in a message that came by no connection, and waits until it is committed.
+    ///
+    /// # Errors
+    /// If the committer stopped before it was committed.
+    pub(crate) fn submit_message(&self, message: Prepared) -> Result<Became, CommitError> {
+        let (reply, became) = oneshot::channel();
+        let bytes = message.n_bytes();
+        self.push_blocking(Work::Single { message: Box::new(message), bytes, reply })?;
+        became.blocking_recv().map_err(|_ended| CommitError::Stopped)
     }
 
     /// Whether messages can be taken.
@@ -281,6 +319,7 @@ struct Replies {
     mails: Vec<(Arc<Mailbox>, Vec<Ack>, usize)>,
     opened: Vec<(oneshot::Sender<Opened>, Opened)>,
     numbers: Vec<oneshot::Sender<CommitNo>>,
+    singles: Vec<(oneshot::Sender<Became>, Became)>,
     n_messages: u64,
 }
 
@@ -344,6 +383,7 @@ impl Writer {
                 merge(batch, *ready);
                 replies.numbers.push(reply);
             }
+            Work::Single { message, reply, .. } => replies.singles.push((reply, self.judge.single(*message, batch))),
         }
     }
 
@@ -373,7 +413,7 @@ impl Writer {
     }
 
     fn release(&self, replies: Replies, number: CommitNo) {
-        let Replies { mails, opened, numbers, n_messages } = replies;
+        let Replies { mails, opened, numbers, singles, n_messages } = replies;
         self.shared.metrics.settled.fetch_add(n_messages, Ordering::Relaxed);
         for (mailbox, acks, n_done) in mails {
             mailbox.deliver(acks, n_done);
@@ -381,6 +421,9 @@ impl Writer {
         // A connection or a caller that has gone needs no answer.
         for (reply, opened) in opened {
             let _ = reply.send(opened);
+        }
+        for (reply, became) in singles {
+            let _ = reply.send(became);
         }
         for reply in numbers {
             let _ = reply.send(number);

@@ -45,16 +45,19 @@ pub(super) fn read<'a>(
     Ok(())
 }
 
-struct Rows<'a> {
-    rest: &'a str,
-    line: usize,
-    separator: char,
-    arena: &'a Bump,
+/// The rows of a text.
+pub(crate) struct Rows<'a> {
+    pub(crate) rest: &'a str,
+    /// The number of the line that `rest` begins with.
+    pub(crate) line: usize,
+    pub(crate) separator: char,
+    /// Keeps fields that are not in the text as they are.
+    pub(crate) arena: &'a Bump,
 }
 
 impl<'a> Rows<'a> {
     /// The next row that is not empty, with the line on which it begins.
-    fn next(&mut self) -> Result<Option<(usize, Vec<&'a str>)>, String> {
+    pub(crate) fn next(&mut self) -> Result<Option<(usize, Vec<&'a str>)>, String> {
         loop {
             let blank = self.rest.strip_prefix("\r\n").or_else(|| self.rest.strip_prefix('\n'));
             match blank {

@@ -10,7 +10,7 @@
 
 mod builtin;
 mod compile;
-mod csv;
+pub(crate) mod csv;
 mod dictionary;
 mod draft;
 mod file;
@@ -21,7 +21,7 @@ mod plan;
 mod run;
 mod shape;
 pub(crate) mod tape;
-mod time;
+pub(crate) mod time;
 mod topic;
 mod transform;
 mod vectors;
@@ -39,6 +39,7 @@ pub use self::dictionary::Dictionaries;
 pub(crate) use self::draft::draft;
 use self::plan::{Compiled, Fixed, Intake, Output, Rule};
 use self::run::{Applied, FindMetric, Scene};
+pub(crate) use self::shape::number_in;
 use self::tape::Tape;
 use self::topic::{Topic, glob};
 use crate::decode::{Message, Origin, Undecodable, shown};

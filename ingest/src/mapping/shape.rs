@@ -150,7 +150,8 @@ pub(super) fn number(node: Node<'_>) -> Option<Value> {
     }
 }
 
-fn number_in(text: &str) -> Option<Value> {
+/// The number that a text holds: `1`, `1,234.5` or `0x1F`.
+pub(crate) fn number_in(text: &str) -> Option<Value> {
     if let Some(digits) = text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
         let is_hex = !digits.is_empty() && digits.bytes().all(|byte| byte.is_ascii_hexdigit());
         return u64::from_str_radix(digits, 16).ok().filter(|_| is_hex).map(Value::from_u64);

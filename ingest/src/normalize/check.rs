@@ -62,6 +62,12 @@ impl<'a> Checker<'a> {
         Checker { pilot, received_at, message_at, flags, receipt, last_asset }
     }
 
+    /// With these flags on every reading besides.
+    pub(crate) fn remarking(mut self, flags: Flags) -> Checker<'a> {
+        self.flags = self.flags.with(flags);
+        self
+    }
+
     /// For a reading that was stored as sent: its time was checked against its receipt when it came.
     pub(crate) fn again(pilot: &'a PilotIndex, reading: &Reading) -> Checker<'a> {
         let (received_at, flags) = (reading.at, reading.flags);
@@ -200,7 +206,10 @@ impl<'a> Checker<'a> {
         if at >= from && at <= to {
             return Ok(at);
         }
-        let detail = format!("`at` is {}; instants from {from} to {to} (receipt + 10 min) are taken", instant(at));
+        let mut detail = format!("`at` is {}; instants from {from} to {to} (receipt + 10 min) are taken", instant(at));
+        if at < from && at >= EARLIEST {
+            detail.push_str("; [pilot] earliest in the pilot's file is where they begin");
+        }
         Err((Reason::TimeOutOfWindow, detail))
     }
 
