@@ -294,6 +294,7 @@ fn pilot_view(programme: &Arc<Programme>) -> PilotView {
                 missing: 12,
             }],
             rejections: Rejections { n: 3, is_complete: true },
+            n_imports: 2,
         },
         head,
         as_of: AS_OF,

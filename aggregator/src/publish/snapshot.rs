@@ -391,6 +391,7 @@ fn quality(site: &Site, id: &PilotId) -> Result<DataQuality, StoreError> {
         last_reading: site.store.data_cutoff(id)?,
         gateways: api::gaps(&own),
         rejections: rejections(site, id)?,
+        n_imports: site.store.imports(Some(id))?.len(),
     })
 }
 

@@ -427,6 +427,7 @@ async fn what_is_foreign_and_what_is_missing_answer_the_same_bytes() {
             ("/api/v1/figures?scope=programme", "/api/v1/figures?scope=class:none"),
             ("/api/v1/rejections?pilot=p-1", "/api/v1/rejections?pilot=p-9"),
             ("/api/v1/conflicts?pilot=p-1", "/api/v1/conflicts?pilot=p-9"),
+            ("/api/v1/imports?pilot=p-1", "/api/v1/imports?pilot=p-9"),
             ("/metrics/pilots?pilot=p-1", "/metrics/pilots?pilot=p-9"),
             ("/?scope=region:hami", "/?scope=region:atlantis"),
             (

@@ -7,6 +7,7 @@ mod conflicts;
 mod evidence;
 mod figures;
 mod gateways;
+mod imports;
 mod orders;
 mod pilots;
 mod readings;
@@ -51,6 +52,7 @@ pub(crate) fn routes() -> Router<Served> {
         .route("/api/v1/rejections", get(rejections::rejections))
         .route("/api/v1/orders", get(orders::orders))
         .route("/api/v1/conflicts", get(conflicts::conflicts))
+        .route("/api/v1/imports", get(imports::imports))
 }
 
 /// Reads a scope; 400 if it is none.

@@ -475,6 +475,10 @@ fn quality(view: &PilotView, lang: Lang) -> Markup {
                     (missing) @if missing > 0 { " (" (gateways(view)) ")" } } }
                 div { dt { (lang.of("Refused messages kept", "被拒消息")) } dd class="num" {
                     a href={ "/api/v1/rejections?pilot=" (view.head.id) } { (quality.rejections.n) (more) } } }
+                @if quality.n_imports > 0 {
+                    div { dt { (lang.of("Imported files", "导入文件")) } dd class="num" {
+                        a href={ "/api/v1/imports?pilot=" (view.head.id) } { (quality.n_imports) } } }
+                }
                 div { dt { (lang.of("What arrives", "到达情况")) } dd {
                     a href={ "/gateways?pilot=" (view.head.id) "&lang=" (lang.code()) } { (lang.of("gateways and series", "网关与序列")) } } }
                 div { dt { (lang.of("Series", "数据序列")) } dd { a href={ "/api/v1/pilots/" (view.head.id) "/series" } { (lang.of("as loaded", "登记清单")) } } }

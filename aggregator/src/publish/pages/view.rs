@@ -118,6 +118,8 @@ pub struct DataQuality {
     /// By gateway: how many messages of its own numbering never came.
     pub gateways: Vec<GatewayGaps>,
     pub rejections: Rejections,
+    /// Files that were brought in.
+    pub n_imports: usize,
 }
 
 /// Missing messages of one gateway.
