@@ -116,6 +116,7 @@ pub(crate) fn apply(store: &Store, request: &Request) -> Option<Result<Value, St
         | Request::Suggest
         | Request::Replay
         | Request::Explain(_)
+        | Request::Import(_)
         | Request::Recompute
         | Request::Publish { .. }
         | Request::Verify => return None,

@@ -3,6 +3,7 @@
 use std::net::SocketAddr;
 use std::path::PathBuf;
 
+use ::ingest::import::Dates;
 use clap::{Args, Parser, Subcommand, ValueEnum};
 
 use crate::ingest::Shard;
@@ -60,6 +61,13 @@ pub(crate) enum Command {
     Mappings(MappingsArgs),
     /// Lists refused messages, suggests registry lines for unknown series, replays what is acceptable now.
     Rejected(RejectedArgs),
+    /// Brings in a CSV or XLSX file: readings, order lists, meter books with a column per series.
+    ///
+    ///   pilotline import bills-2015.xlsx --pilot my-pilot --dry-run
+    ///   pilotline import bills-2015.xlsx --pilot my-pilot --author "Wang Li" --source "electricity bills 2015"
+    /// Rows that are refused are named with their reason and keep no other row from being taken. The same file again changes
+    /// nothing. `deploy/import.md` shows what files look like.
+    Import(Box<ImportArgs>),
     /// Rebuilds every rollup and figure from readings; --verify compares bit for bit and changes nothing.
     Recompute(RecomputeArgs),
     /// Publishes now what differs from what was published: a new version, with its reasons, of every figure that is beyond its grace.
@@ -191,6 +199,89 @@ pub(crate) struct RejectedArgs {
     /// Print registry lines for the series that nobody registered; every guess says what it was made from.
     #[arg(long, conflicts_with = "replay")]
     pub(crate) suggest: bool,
+}
+
+#[derive(Debug, Clone, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command line")]
+pub(crate) struct ImportArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// The CSV or XLSX file.
+    #[arg(value_name = "FILE", required_unless_present = "list")]
+    pub(crate) file: Option<PathBuf>,
+    /// Whose numbers they are.
+    #[arg(long, required_unless_present = "list")]
+    pub(crate) pilot: Option<String>,
+    /// Who brings them in.
+    #[arg(long, required_unless_present_any = ["list", "dry_run"])]
+    pub(crate) author: Option<String>,
+    /// Where they come from: bills, the meter book, the ERP.
+    #[arg(long, required_unless_present_any = ["list", "dry_run"])]
+    pub(crate) source: Option<String>,
+    /// Where the evidence lies, such as a folder or the number of a document.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) evidence: Option<String>,
+    /// A TOML file that says what the columns are.
+    #[arg(long, value_name = "FILE")]
+    pub(crate) layout: Option<PathBuf>,
+    /// The sheet of a workbook.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) sheet: Option<String>,
+    /// Of every reading, where no column says it.
+    #[arg(long)]
+    pub(crate) asset: Option<String>,
+    /// Of every reading, where no column says it.
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    /// Of every reading, where no column says it.
+    #[arg(long)]
+    pub(crate) unit: Option<String>,
+    /// How times are written, such as '%d/%m/%Y %H:%M'; '%m/%Y' is a month.
+    #[arg(long, value_name = "FORMAT")]
+    pub(crate) time_format: Option<String>,
+    /// IANA name of the zone that times are in [default: the pilot's].
+    #[arg(long, value_name = "ZONE")]
+    pub(crate) zone: Option<String>,
+    /// Where in its day a reading with a date alone is stamped [default: end].
+    #[arg(long, value_enum)]
+    pub(crate) dates: Option<DatesArg>,
+    /// 1.234,5 is one thousand two hundred thirty-four and a half.
+    #[arg(long)]
+    pub(crate) decimal_comma: bool,
+    /// Of a text file: utf-8, gbk, gb18030, big5, utf-16le [default: found].
+    #[arg(long)]
+    pub(crate) charset: Option<String>,
+    /// Of a text file: one ASCII character [default: found].
+    #[arg(long, value_name = "CHAR")]
+    pub(crate) separator: Option<char>,
+    /// Say what would happen and change nothing.
+    #[arg(long)]
+    pub(crate) dry_run: bool,
+    /// Import nothing if any row would be refused; exit code 1 then.
+    #[arg(long)]
+    pub(crate) strict: bool,
+    /// List what was imported, of one pilot or of all.
+    #[arg(long, conflicts_with_all = ["file", "dry_run"])]
+    pub(crate) list: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// `--dates`.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum DatesArg {
+    End,
+    Start,
+}
+
+impl From<DatesArg> for Dates {
+    fn from(dates: DatesArg) -> Dates {
+        match dates {
+            DatesArg::End => Dates::End,
+            DatesArg::Start => Dates::Start,
+        }
+    }
 }
 
 #[derive(Debug, Args)]

@@ -15,6 +15,7 @@ use store::{Login, Token};
 
 use crate::Failure;
 use crate::explain::Question;
+use crate::import::Step;
 use crate::office::Office;
 
 /// What can be asked.
@@ -31,6 +32,7 @@ pub(crate) enum Request {
     Suggest,
     Replay,
     Explain(Question),
+    Import(Step),
     Recompute,
     Publish { scope: Option<String> },
     Verify,

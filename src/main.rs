@@ -14,6 +14,7 @@ mod explain;
 mod files;
 mod gateways;
 mod health;
+mod import;
 mod ingest;
 mod log;
 mod mappings;
@@ -70,6 +71,7 @@ fn main() -> ExitCode {
         Command::Explain(arguments) => explain::explain(&arguments),
         Command::Mappings(arguments) => mappings::mappings(&arguments),
         Command::Rejected(arguments) => rejected::rejected(&arguments),
+        Command::Import(arguments) => import::import(&arguments),
         Command::Recompute(arguments) => recompute::recompute(&arguments),
         Command::Publish(arguments) => publish::publish(&arguments),
         Command::Simulate(arguments) => simulate::simulate(&arguments),

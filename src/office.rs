@@ -27,7 +27,7 @@ use crate::config::Config;
 use crate::control::{Request, ask};
 use crate::files::{self, Loaded, Texts};
 use crate::publish::Keeper;
-use crate::{Failure, accepted, access, explain, progress, publish};
+use crate::{Failure, accepted, access, explain, import, progress, publish};
 
 /// How long a command waits until the store holds what it asks about.
 const PATIENCE: Duration = Duration::from_secs(600);
@@ -142,6 +142,7 @@ impl Office {
             Request::Suggest => Ok(Value::String(self.suggest()?)),
             Request::Replay => Ok(self.replay()?),
             Request::Explain(question) => explain::heard(&question, &self.config, &self.index.get()),
+            Request::Import(step) => import::take(step, self),
             Request::Recompute => {
                 self.settled()?;
                 self.aggregator.recompute().context("failed to recompute")?;
@@ -246,7 +247,7 @@ impl Office {
     }
 
     /// Waits until everything acknowledged is settled.
-    fn settled(&self) -> anyhow::Result<()> {
+    pub(crate) fn settled(&self) -> anyhow::Result<()> {
         anyhow::ensure!(
             self.store.wait_settled(self.store.last_commit(), PATIENCE),
             "settling did not come to its end within {} s",

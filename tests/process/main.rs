@@ -12,6 +12,7 @@ mod commands;
 mod demo;
 mod harness;
 mod healing;
+mod import;
 mod kill;
 mod loss;
 mod mosquitto;
