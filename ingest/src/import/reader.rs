@@ -222,10 +222,18 @@ impl TableFile {
     /// Sums and signatures below a table are no rows of it.
     fn is_no_row(&self, row: &Row<'_>) -> Option<&'static str> {
         const SUMS: [&str; 8] = ["合计", "总计", "小计", "累计", "平均", "total", "sum", "subtotal"];
-        let first = row.cells.iter().find_map(Cell::label)?;
-        let first = half_width(&first).trim().trim_end_matches([':', '：']).to_lowercase();
-        let first: String = first.chars().filter(|c| !c.is_whitespace()).collect();
-        if SUMS.contains(&first.as_str()) {
+        let is_sum = |text: &str| {
+            let half = half_width(text).to_lowercase();
+            let bare: String = half.chars().filter(|c| !c.is_whitespace() && *c != ':').collect();
+            SUMS.contains(&bare.as_str())
+        };
+        // A meter may be called `total`: only where the time or the order stands does the word say that this is no row.
+        let key = match &self.columns {
+            Columns::Readings(fields) | Columns::Wide { fields, .. } => fields.label(Field::At, row),
+            Columns::Orders(fields) => fields.label(Field::Order, row),
+        };
+        let first = || row.cells.iter().find_map(Cell::label).is_some_and(|text| is_sum(&text));
+        if key.as_deref().map_or_else(first, is_sum) {
             return Some("a sum");
         }
         // The header once more, as it stands on each printed page.

@@ -201,6 +201,19 @@ fn a_meter_book_has_a_column_a_series() {
 }
 
 #[test]
+fn a_meter_called_total_is_no_sum() {
+    check(
+        "asset,at,name,value\ntotal,2015-01,electricity,10\n合计,,,10\nmain,Total:,,10\n",
+        "",
+        &[
+            "total/electricity unregistered: 1 of 10  from 2015-01-31T16:00:00.000Z to 2015-01-31T16:00:00.000Z",
+            "row 3 left out: a sum",
+            "row 4 left out: a sum",
+        ],
+    );
+}
+
+#[test]
 fn a_row_that_is_refused_says_why_and_keeps_no_other_from_being_taken() {
     check(
         "at,asset,name,value,unit,product\n2015-01,main,electricity,\"1,5\",,\n2015-02,main,electricity,7,m3,\nsoon,main,electricity,7,,\n\
