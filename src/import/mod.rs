@@ -27,7 +27,7 @@ use crate::say::say;
 
 use self::desk::Desk;
 pub(crate) use self::desk::{Step, take};
-use self::report::Report;
+use self::report::{Mode, Report};
 
 /// Longest author, source and evidence.
 const TEXT_BYTES_MAX: usize = 1_000;
@@ -132,7 +132,8 @@ struct Work<'w> {
 
 impl Work<'_> {
     fn run(&self, file: &Path, words: Words) -> Result<(), Failure> {
-        let mut report = Report::new(file, self.table, self.arguments.dry_run);
+        let mode = if self.arguments.dry_run { Mode::DryRun } else { Mode::Real };
+        let mut report = Report::new(file, self.table, mode);
         report.notes = self.each(|message| {
             let foreseen: Foreseen = self.desk.ask(self.foresee(message)?)?;
             report.take(message, foreseen);
@@ -140,10 +141,8 @@ impl Work<'_> {
         })?;
         self.openings(&mut report)?;
         if self.arguments.strict && report.n_wrong() > 0 {
+            report.mode = Mode::Stopped;
             self.print(&report);
-            if !self.arguments.json {
-                eprintln!("--strict: nothing was imported");
-            }
             return Err(Failure::Told);
         }
         if !self.arguments.dry_run {

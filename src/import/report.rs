@@ -29,6 +29,15 @@ struct RowProblem {
     text: String,
 }
 
+/// How far an import went.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub(super) enum Mode {
+    DryRun,
+    Real,
+    /// `--strict`, and something was wrong.
+    Stopped,
+}
+
 /// See the module's comment.
 pub(super) struct Report {
     pub(super) file: String,
@@ -44,7 +53,7 @@ pub(super) struct Report {
     left_out_columns: Vec<String>,
     sha256: String,
     size: u64,
-    is_dry: bool,
+    pub(super) mode: Mode,
     series: BTreeMap<String, Tally>,
     orders: OrderTally,
     refused: Vec<RowProblem>,
@@ -60,7 +69,7 @@ pub(super) struct Report {
 }
 
 impl Report {
-    pub(super) fn new(file: &Path, table: &TableFile, is_dry: bool) -> Report {
+    pub(super) fn new(file: &Path, table: &TableFile, mode: Mode) -> Report {
         Report {
             file: file.file_name().map(|name| name.to_string_lossy().into_owned()).unwrap_or_default(),
             notes: Notes::default(),
@@ -72,7 +81,7 @@ impl Report {
             left_out_columns: table.left_out.clone(),
             sha256: table.sha256.clone(),
             size: table.size,
-            is_dry,
+            mode,
             series: BTreeMap::new(),
             orders: OrderTally::default(),
             refused: Vec::new(),
@@ -217,7 +226,7 @@ impl Report {
         });
         let orders = &self.orders;
         json!({
-            "file": self.file, "sha256": self.sha256, "size": self.size, "table": self.description, "dry_run": self.is_dry,
+            "file": self.file, "sha256": self.sha256, "size": self.size, "table": self.description, "dry_run": self.mode == Mode::DryRun, "stopped": self.mode == Mode::Stopped,
             "import": self.number, "imported_before": self.earlier, "rows": self.notes.rows,
             "rows_left_out": self.notes.n_left_out, "columns_left_out": self.left_out_columns,
             "stamps": { "days": self.notes.days, "months": self.notes.months, "order_days": self.notes.order_days, "openings": self.n_openings },
@@ -315,15 +324,21 @@ impl Report {
     fn print_end(&self) {
         let counts = self.counts();
         say!("");
-        match (self.is_dry, self.number, self.earlier) {
-            (true, _, _) => say!(
+        match (self.mode, self.number, self.earlier) {
+            (Mode::Stopped, ..) => say!(
+                "--strict: nothing was imported; {} refused, {} not registered, {} twice",
+                self.n_refused(),
+                self.n_unregistered(),
+                self.n_twice
+            ),
+            (Mode::DryRun, ..) => say!(
                 "dry run: {} would be new, {} stand already, {} conflict, {} would be refused; nothing was changed",
                 counts.new,
                 counts.standing,
                 counts.conflicting,
                 self.n_refused()
             ),
-            (false, Some(number), _) => say!(
+            (Mode::Real, Some(number), _) => say!(
                 "import #{number}: {} new, {} stood already, {} conflict, {} refused; messages: {} committed, {} duplicate, {} rejected",
                 counts.new,
                 counts.standing,
@@ -333,8 +348,8 @@ impl Report {
                 self.messages.duplicate,
                 self.messages.rejected
             ),
-            (false, None, Some(earlier)) => say!("this file was imported as #{earlier}; nothing was changed"),
-            (false, None, None) => say!("everything in this file stands already; nothing was changed"),
+            (Mode::Real, None, Some(earlier)) => say!("this file was imported as #{earlier}; nothing was changed"),
+            (Mode::Real, None, None) => say!("everything in this file stands already; nothing was changed"),
         }
     }
 }
