@@ -23,8 +23,9 @@ use crate::seal::seal_value;
 use crate::settle::Workbench;
 use crate::*;
 
-/// Makes a store of version 4 one of version 3, but for its number.
-pub(crate) const WITHOUT_VERSION_4: &str = "DROP TABLE import; DROP TABLE ledger; DROP TABLE ledger_head; DROP TABLE unpublished;
+/// Makes a store of the present version one of version 3, but for its number.
+pub(crate) const WITHOUT_VERSION_4: &str =
+    "DROP TABLE import; DROP TABLE ledger; DROP TABLE ledger_head; DROP TABLE unpublished;
     ALTER TABLE touched DROP COLUMN why";
 
 /// A directory that is removed with its contents.
