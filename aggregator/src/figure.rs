@@ -10,7 +10,7 @@ use model::{
 };
 use seeds::factors::Basis;
 
-use crate::indicator::cycle::{Cohort, Log, MOVING, cycle, production_cycle, samples};
+use crate::indicator::cycle::{Cohort, Log, MOVING, cycle, production_cycle_with, samples};
 use crate::indicator::data::{Part, PilotData};
 use crate::indicator::output::Pieces;
 use crate::indicator::{CONFIDENCE, Outcome, cost, defects, energy, finding, fingerprint, pollutant, ratio};
@@ -172,10 +172,11 @@ fn of_windows(data: &PilotData<'_>, periods: &[Period], of: &dyn Fn(Window) -> O
 fn production_cycles(data: &PilotData<'_>, periods: &[Period]) -> Vec<Outcome> {
     let orders = &data.orders;
     let baseline = Cohort::of(orders, data.baseline_window());
+    let curve = baseline.curve(data.cut_off);
     let log = Log::of(&baseline, orders.last_event.unwrap_or(data.cut_off));
     let outcomes = of_windows(data, periods, &|window| {
         let cohort = Cohort::of(orders, window);
-        let mut outcome = production_cycle(&baseline, &cohort, data.cut_off);
+        let mut outcome = production_cycle_with((&baseline, &curve), &cohort, data.cut_off);
         log.caution(&cohort, &mut outcome);
         let left_out = [
             ("cancelled_orders", &orders.cancelled, "cancelled"),

@@ -113,21 +113,26 @@ pub fn outcome(data: &PilotData<'_>, pieces: &Pieces, cost: &Cost, period: Perio
 impl Cost {
     /// Why the nominal cost changed: output, mix, quantity per piece, hours of the day, prices.
     fn split(&self, data: &PilotData<'_>, pieces: &Pieces, months: &Months) -> Option<Effects> {
-        let side = |months: &[usize], scale: f64, item: &BTreeMap<u16, Vec<Bought>>, band: u16| {
-            let over =
-                |band: &[Bought], of: fn(&Bought) -> Sum| sum(months.iter().map(|&month| of(&band[month]).total()));
-            let all = sum(item.values().map(|band| over(band, |bought| bought.quantity)));
-            let (quantity, nominal) = (over(&item[&band], |b| b.quantity), over(&item[&band], |b| b.nominal));
-            let output = pieces.weighted(data.pilot, months) * scale;
+        let output = |months: &[usize], scale: f64| {
+            (pieces.total(months) * scale, pieces.weighted(data.pilot, months) * scale, scale)
+        };
+        let (then, now) = (output(&months.baseline, months.baseline_scale()), output(&months.reporting, 1.0));
+        let side = |(pieces, output, scale): (f64, f64, f64), all: f64, (quantity, nominal): (f64, f64)| {
             let price = if quantity == 0.0 { None } else { Some(nominal / quantity) };
-            let all = Factors::of(pieces.total(months) * scale, output, all * scale);
-            (Factors { share: quantity * scale / (all.intensity * output), ..all }, price)
+            let of_item = Factors::of(pieces, output, all * scale);
+            (Factors { share: quantity / all, ..of_item }, price)
         };
         let mut rows = Vec::new();
         for item in &self.bought {
-            for &band in item.keys() {
-                let (before, p0) = side(&months.baseline, months.baseline_scale(), item, band);
-                let (after, p1) = side(&months.reporting, 1.0, item, band);
+            let over = |months: &[usize]| -> Vec<(f64, f64)> {
+                item.values().map(|by_month| bought_over(by_month, months)).collect()
+            };
+            let (baseline, reporting) = (over(&months.baseline), over(&months.reporting));
+            let all = |bands: &[(f64, f64)]| sum(bands.iter().map(|band| band.0));
+            let (all_then, all_now) = (all(&baseline), all(&reporting));
+            for (band_then, band_now) in baseline.into_iter().zip(reporting) {
+                let (before, p0) = side(then, all_then, band_then);
+                let (after, p1) = side(now, all_now, band_now);
                 // A band that one side did not use has the other's price: it appeared by its share, not by its price.
                 let Some((p0, p1)) = p0.or(p1).zip(p1.or(p0)) else { continue };
                 rows.push((Factors { price: p0, ..before }, Factors { price: p1, ..after }));

@@ -16,7 +16,7 @@ use model::{Finding, Method, UnixMillis, Variance, Window};
 use super::{CONFIDENCE, Certainty, Outcome, finding, listed};
 use crate::orders::{Cohorts, Orders};
 use crate::standing::Cap;
-use crate::statistics::cohort::{self, Comparison, NoFigure, OPEN_SHARE_LATE, ORDERS_MIN, compare, hours_between};
+use crate::statistics::cohort::{self, Comparison, NoFigure, OPEN_SHARE_LATE, ORDERS_MIN, compare_with, hours_between};
 use crate::statistics::shift::{
     EXACT_MAX, Null, interval_at, median_difference, median_of_sorted, se_of_interval, weighted,
 };
@@ -93,6 +93,11 @@ impl Cohort {
         cohort
     }
 
+    /// The survival of its orders as known at the data's cut-off.
+    pub fn curve(&self, cut_off: UnixMillis) -> Survival {
+        cohort::curve(&self.orders, cut_off.0)
+    }
+
     fn by_product(&self, leads: &[f64]) -> Samples {
         let sample = |range: &Range<usize>| Sample::of(leads[range.clone()].iter().copied());
         self.products.iter().map(|(product, range)| (product.clone(), sample(range))).collect()
@@ -144,7 +149,16 @@ impl Log {
 
 /// The production cycle of a cohort of orders against the baseline's, as known at the data's cut-off.
 pub fn production_cycle(baseline: &Cohort, reporting: &Cohort, cut_off: UnixMillis) -> Outcome {
-    match compare(&reporting.orders, &baseline.orders, cut_off.0, None) {
+    production_cycle_with((baseline, &baseline.curve(cut_off)), reporting, cut_off)
+}
+
+/// [`production_cycle`] with the survival curve of the baseline at hand: many periods are held against one.
+pub fn production_cycle_with(
+    (baseline, curve): (&Cohort, &Survival),
+    reporting: &Cohort,
+    cut_off: UnixMillis,
+) -> Outcome {
+    match compare_with(&reporting.orders, (&baseline.orders, curve), cut_off.0, None) {
         Comparison::NoFigure(NoFigure::FewOrders) => {
             few(reporting.orders.len(), baseline.orders.len(), "started order")
         }

@@ -52,12 +52,29 @@ pub enum NoFigure {
 ///
 /// `cut_off` is the end of the data; orders that start after it are not in a cohort, orders that end after it are open. `plan_horizon`, in hours, shortens a provisional horizon.
 pub fn compare(reporting: &[Order], baseline: &[Order], cut_off: i64, plan_horizon: Option<f64>) -> Comparison {
-    let seen = |orders: &[Order]| -> Vec<Lifetime> { orders.iter().map(|order| order.seen_at(cut_off)).collect() };
-    let (r, b) = (seen(reporting), seen(baseline));
+    compare_with(reporting, (baseline, &curve(baseline, cut_off)), cut_off, plan_horizon)
+}
+
+/// The survival of orders as known at the end of the data.
+pub fn curve(orders: &[Order], cut_off: i64) -> Survival {
+    Survival::of(&seen(orders, cut_off))
+}
+
+fn seen(orders: &[Order], cut_off: i64) -> Vec<Lifetime> {
+    orders.iter().map(|order| order.seen_at(cut_off)).collect()
+}
+
+/// [`compare`] with the [`curve`] of the baseline at hand: many periods are held against one.
+pub fn compare_with(
+    reporting: &[Order],
+    (baseline, curve): (&[Order], &Survival),
+    cut_off: i64,
+    plan_horizon: Option<f64>,
+) -> Comparison {
+    let (r, b) = (seen(reporting, cut_off), seen(baseline, cut_off));
     if r.len() < ORDERS_MIN || b.len() < ORDERS_MIN {
         return Comparison::NoFigure(NoFigure::FewOrders);
     }
-    let curve = Survival::of(&b);
     let follow_up = follow_up(reporting, cut_off).min(follow_up(baseline, cut_off));
     if follow_up >= curve.falls_to(OPEN_SHARE_LATE) {
         return at_landmark(follow_up, &r, &b);

@@ -96,6 +96,7 @@ impl Score {
                 step *= 2.0;
             }
         }
+        (low, high) = narrowed((low, high), |log| self.z(reporting, baseline, libm::exp(log)) - z);
         while high - low > LOG_STEP {
             let middle = f64::midpoint(low, high);
             if middle <= low || middle >= high {
@@ -105,6 +106,40 @@ impl Score {
         }
         libm::exp(f64::midpoint(low, high))
     }
+}
+
+/// A bracket of the zero of a falling function, within `(low, high)`, by false position (Illinois); halving can go on from it.
+///
+/// A score is nearly a straight line in ln r, so that a few steps do what halving does in some forty.
+fn narrowed((mut low, mut high): (f64, f64), f: impl Fn(f64) -> f64) -> (f64, f64) {
+    const STEPS_MAX: usize = 12;
+    let (mut at_low, mut at_high) = (f(low), f(high));
+    let mut kept = 0;
+    for _ in 0..STEPS_MAX {
+        let zero = low + (high - low) * (at_low / (at_low - at_high));
+        if !(zero > low && zero < high) {
+            break;
+        }
+        // Around where the line meets zero, as near as bisection is to come.
+        let (before, after) = (zero - LOG_STEP / 2.0, zero + LOG_STEP / 2.0);
+        let value = f(zero);
+        if value > 0.0 {
+            if after < high && f(after) <= 0.0 {
+                return (zero, after);
+            }
+            (low, at_low) = (zero, value);
+            at_high = if kept == 1 { at_high / 2.0 } else { at_high };
+            kept = 1;
+        } else {
+            if before > low && f(before) > 0.0 {
+                return (before, zero);
+            }
+            (high, at_high) = (zero, value);
+            at_low = if kept == 2 { at_low / 2.0 } else { at_low };
+            kept = 2;
+        }
+    }
+    (low, high)
 }
 
 /// The exact interval of one proportion (Clopper–Pearson). None without data.

@@ -313,7 +313,13 @@ pub fn median_difference(a: &[f64], b: &[f64]) -> f64 {
         differences.sort_unstable_by(f64::total_cmp);
         return median_of_sorted(&differences);
     }
-    if n_pairs % 2 == 1 { select(n_pairs / 2) } else { f64::midpoint(select(n_pairs / 2 - 1), select(n_pairs / 2)) }
+    if n_pairs % 2 == 1 {
+        return select(n_pairs / 2);
+    }
+    let below = select(n_pairs / 2 - 1);
+    // The next one is the same where enough pairs do not exceed it, else the least above it.
+    let above = if n_not_above(a, b, below) > n_pairs / 2 { below } else { least_from(a, b, below.next_up()) + 0.0 };
+    f64::midpoint(below, above)
 }
 
 /// The difference of `rank` (from 0) among all `a − b`: the smallest double that at least `rank + 1` pairs do not exceed.
