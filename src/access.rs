@@ -119,6 +119,9 @@ pub(crate) fn apply(store: &Store, request: &Request) -> Option<Result<Value, St
         | Request::Import(_)
         | Request::Recompute
         | Request::Publish { .. }
+        | Request::Correct(_)
+        | Request::WouldCorrect(_)
+        | Request::Corrections { .. }
         | Request::Verify => return None,
     };
     Some(done)

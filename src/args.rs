@@ -68,6 +68,13 @@ pub(crate) enum Command {
     /// Rows that are refused are named with their reason and keep no other row from being taken. The same file again changes
     /// nothing. `deploy/import.md` shows what files look like.
     Import(Box<ImportArgs>),
+    /// States what a reading was, or that it was none, with author and reason; whatever was or will be sent, this stands.
+    ///
+    ///   pilotline correct --pilot my-pilot --asset press-01 --name electricity --at 2025-03-01T08:00:00+08:00 \
+    ///     --value 182736.4 --author Li --reason "meter book, page 12" --dry-run
+    /// What was sent is kept and listed beside it. --value where nothing was sent adds a reading; --void takes a reading away as
+    /// if it had never been sent; --withdraw lets what was sent stand again. The last correction of a reading stands.
+    Correct(Box<CorrectArgs>),
     /// Rebuilds every rollup and figure from readings; --verify compares bit for bit and changes nothing.
     Recompute(RecomputeArgs),
     /// Publishes now what differs from what was published: a new version, with its reasons, of every figure that is beyond its grace.
@@ -282,6 +289,66 @@ impl From<DatesArg> for Dates {
             DatesArg::Start => Dates::Start,
         }
     }
+}
+
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command line")]
+pub(crate) struct CorrectArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    #[arg(long, value_name = "ID")]
+    pub(crate) pilot: Option<String>,
+    /// As the registry names it; so is --name.
+    #[arg(long)]
+    pub(crate) asset: Option<String>,
+    #[arg(long)]
+    pub(crate) name: Option<String>,
+    #[arg(long)]
+    pub(crate) product: Option<String>,
+    /// Of a delta or duration that was sent with one.
+    #[arg(long)]
+    pub(crate) id: Option<String>,
+    /// The instant of the reading: RFC 3339 with offset, or epoch milliseconds.
+    #[arg(long, value_name = "TIME")]
+    pub(crate) at: Option<String>,
+    /// What the reading was, multiplier not applied.
+    #[arg(long, allow_hyphen_values = true, conflicts_with_all = ["void", "withdraw"])]
+    pub(crate) value: Option<String>,
+    /// Of the value, if it is not the declared one.
+    #[arg(long, requires = "value")]
+    pub(crate) unit: Option<String>,
+    /// good, uncertain or, without --value, bad [default: good].
+    #[arg(long)]
+    pub(crate) quality: Option<String>,
+    /// There was no such reading.
+    #[arg(long, conflicts_with = "withdraw")]
+    pub(crate) void: bool,
+    /// What was sent stands again.
+    #[arg(long)]
+    pub(crate) withdraw: bool,
+    /// Who corrects.
+    #[arg(long, value_name = "NAME")]
+    pub(crate) author: Option<String>,
+    /// Why, for who reads the figure.
+    #[arg(long, value_name = "TEXT")]
+    pub(crate) reason: Option<String>,
+    /// Many at once, all or none: a CSV table whose columns are named like these flags (void and withdraw hold `true`).
+    #[arg(long, value_name = "CSV", conflicts_with_all = ["pilot", "asset", "name", "product", "id", "at", "value", "unit",
+        "quality", "void", "withdraw", "author", "reason", "list"])]
+    pub(crate) file: Option<PathBuf>,
+    /// Print what would change and which rollups it touches; change nothing.
+    #[arg(long, conflicts_with = "list")]
+    pub(crate) dry_run: bool,
+    /// List corrections, of --pilot or of all.
+    #[arg(long, conflicts_with_all = ["asset", "name", "product", "id", "at", "value", "unit", "quality", "void", "withdraw",
+        "author", "reason"])]
+    pub(crate) list: bool,
+    /// Only corrections made at or after this time (RFC 3339).
+    #[arg(long, value_name = "TIME", requires = "list")]
+    pub(crate) since: Option<String>,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
 }
 
 #[derive(Debug, Args)]

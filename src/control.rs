@@ -28,14 +28,25 @@ pub(crate) enum Request {
     PutToken(Token),
     RemoveToken(String),
     Tokens,
-    Rejected { since: Option<String> },
+    Rejected {
+        since: Option<String>,
+    },
     Suggest,
     Replay,
     Explain(Question),
     Import(Step),
     Recompute,
-    Publish { scope: Option<String> },
+    Publish {
+        scope: Option<String>,
+    },
     Verify,
+    /// Rows of named fields.
+    Correct(Vec<serde_json::Value>),
+    WouldCorrect(Vec<serde_json::Value>),
+    Corrections {
+        pilot: Option<String>,
+        since: Option<String>,
+    },
 }
 
 /// What is answered.

@@ -9,6 +9,7 @@ mod args;
 mod check;
 mod config;
 mod control;
+mod correct;
 mod demo;
 mod explain;
 mod files;
@@ -72,6 +73,7 @@ fn main() -> ExitCode {
         Command::Mappings(arguments) => mappings::mappings(&arguments),
         Command::Rejected(arguments) => rejected::rejected(&arguments),
         Command::Import(arguments) => import::import(&arguments),
+        Command::Correct(arguments) => correct::correct(&arguments),
         Command::Recompute(arguments) => recompute::recompute(&arguments),
         Command::Publish(arguments) => publish::publish(&arguments),
         Command::Simulate(arguments) => simulate::simulate(&arguments),

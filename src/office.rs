@@ -159,6 +159,9 @@ impl Office {
                 let differences = self.aggregator.verify(progress).context("failed to verify")?;
                 Ok(serde_json::to_value(differences).context("failed to print JSON")?)
             }
+            Request::Correct(rows) => self.make_corrections(&rows, model::clock::now()),
+            Request::WouldCorrect(rows) => self.would_correct(&rows, model::clock::now()),
+            Request::Corrections { pilot, since } => self.corrections(pilot.as_deref(), since.as_deref()),
             Request::PutLogin(_)
             | Request::RemoveLogin(_)
             | Request::Logins

@@ -80,6 +80,8 @@ impl Server {
         health::watch(&mut site, &office.committer, doors, &config.data, Arc::clone(&office.index));
         let index = Arc::clone(&office.index);
         site.heard = Arc::new(move |wants| crate::gateways::heard(&index, wants));
+        let correcting = Arc::clone(&office);
+        site.correct = Arc::new(move |rows| crate::correct::for_site(&correcting, rows));
         furnish(&mut site);
         let control = control::listen(&config.data, Arc::clone(&office))?;
         let adopting = Arc::clone(&office);

@@ -8,7 +8,8 @@ use std::sync::Arc;
 use std::{env, fs, io};
 
 use aggregator::publish::pages::view::{
-    Choice, DataQuality, GatewayGaps, Panel, PilotHead, PilotRow, RegionBlock, Rejections, SHOWN, Shown, glide_path,
+    Choice, Corrections, DataQuality, GatewayGaps, Panel, PilotHead, PilotRow, RegionBlock, Rejections, SHOWN, Shown,
+    glide_path,
 };
 use aggregator::publish::pages::{Lang, PilotView, ProgrammeView, pilot_page, programme_page};
 use jiff::civil::date;
@@ -285,6 +286,7 @@ fn pilot_view(programme: &Arc<Programme>) -> PilotView {
             reductions: reductions.collect(),
         }),
         stops: Vec::new(),
+        corrections: Corrections::default(),
         quality: DataQuality {
             last_reading: Some(AS_OF),
             gateways: vec![GatewayGaps {

@@ -15,13 +15,14 @@ use std::time::{Duration, Instant};
 
 use model::period::MonthNo;
 use model::registry::PiecesFrom;
-use model::{Indicator, Pilot, PilotId, Quantity, Registry, Scope, Series, SeriesId, UnixMillis};
+use model::window::QUARTER_MS;
+use model::{Indicator, Pilot, PilotId, Quantity, Registry, Scope, Series, SeriesId, UnixMillis, Window};
 use serde::{Deserialize, Serialize};
 use sha2::{Digest, Sha256};
 use store::{CommitNo, Outage, Registration, StoreError, Touched};
 
 use crate::Aggregator;
-use crate::derive::{Derived, Source, broken, encode, outages_of, stored_sums};
+use crate::derive::{Derived, Range, Source, broken, encode, outages_of, stored_sums};
 use crate::figured::{AsOf, Inputs, figure_pilot, stored_sums_of};
 use crate::indicator::data::open_month;
 use crate::ledger::{Reason, Reasons, Touch};
@@ -295,6 +296,22 @@ impl Aggregator {
         let pilot = registry.pilots.get(&entry.key.pilot)?;
         let series = pilot.resolve(&entry.key.asset, &entry.key.name, entry.key.product.as_deref())?;
         Some((pilot, series))
+    }
+
+    /// The quarter-hours that a change at one instant of a series reaches; none if the registry does not declare it.
+    ///
+    /// # Errors
+    /// On reading the store.
+    pub fn reach(&self, id: SeriesId, at: UnixMillis) -> Result<Option<Window>, StoreError> {
+        let registry = self.registry.get();
+        let Some((pilot, series)) = self.registered_series(&registry, id) else { return Ok(None) };
+        let calendar = Calendar::of(pilot);
+        let ranges = Source::new(id, (pilot, &calendar), series, &[]).reach(&self.store, &[(at, at)])?;
+        let window = |range: &Range| Window {
+            start: UnixMillis(range.from * QUARTER_MS),
+            end: UnixMillis(range.to * QUARTER_MS),
+        };
+        Ok(ranges.first().map(window))
     }
 
     fn roll_up_series(&self, source: &Source<'_>, spans: &[(UnixMillis, UnixMillis)]) -> Result<Derived, StoreError> {

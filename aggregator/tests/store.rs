@@ -14,7 +14,7 @@ use model::{
 };
 use proptest::prelude::*;
 use seeds::factors::Factors;
-use store::{Access, Batch, Journal, Outage, Registration, Store};
+use store::{Access, Batch, Change, Journal, NewCorrection, Outage, Registration, Store};
 
 const HOUR: i64 = 3_600_000;
 const DAY: i64 = 24 * HOUR;
@@ -107,6 +107,13 @@ impl Plant {
         self.store.settle_now().unwrap();
     }
 
+    fn correct(&self, series: SeriesId, at: i64, change: Change) {
+        let entry = self.store.entry(series).unwrap();
+        let (author, reason, made_at) = ("Li".into(), "meter book".into(), UnixMillis(at_now()));
+        let new = NewCorrection { entry, at: UnixMillis(at), id: None, change, author, reason, made_at };
+        self.store.write(|tx| tx.correct(&new)).unwrap();
+    }
+
     fn lose(&mut self, asset: &str, from: i64, to: i64) {
         let pilot = PilotId::parse("p").unwrap();
         let lost = Outage { pilot, asset: asset.to_owned(), from: UnixMillis(from), to: UnixMillis(to), n_lost: 7 };
@@ -171,6 +178,10 @@ impl Plant {
         let query = FigureQuery::default();
         text + &serde_json::to_string(&self.aggregator.figures(&query, UnixMillis(0)).unwrap()).unwrap()
     }
+}
+
+fn at_now() -> i64 {
+    at(NOW)
 }
 
 fn registry(pilot: Pilot) -> Registry {
@@ -474,6 +485,102 @@ fn the_follower_figures_what_is_asked_for() {
     drop(guard);
 }
 
+fn set(value: f64) -> Change {
+    Change::Set { value: Value::from_f64(value), quality: Quality::Good }
+}
+
+#[test]
+fn a_correction_changes_the_figures_that_depend_on_it_and_no_other() {
+    let mut plant = Plant::new(pilot("Asia/Shanghai", SERIES));
+    let text = "[pilot]\nid = \"q\"\nname = \"Q\"\nregion = \"kashi\"\nsector = \"electronics\"\nclass = \"pilot\"\n\
+                zone = \"Asia/Shanghai\"\n[baseline]\nfrom = 2015-01-01\nto = 2015-12-31\n";
+    let other = parse_pilot("q.toml", &format!("{text}{SERIES}")).unwrap();
+    let mut both = registry(pilot("Asia/Shanghai", SERIES));
+    both.pilots.insert(other.id.clone(), Arc::new(other));
+    plant.aggregator.registry.replace(both);
+    let readings = history(&plant);
+    let twin = |id: SeriesId| {
+        let key = SeriesKey { pilot: PilotId::parse("q").unwrap(), ..plant.store.entry(id).unwrap().key };
+        plant.store.intern(&key, &Registration::Registered)
+    };
+    let twins = readings.iter().map(|(id, reading)| (twin(*id), reading.clone())).collect();
+    plant.commit(readings);
+    plant.commit(twins);
+    plant.catch_up(NOW);
+    let all = |plant: &Plant| plant.aggregator.figures(&FigureQuery::default(), UnixMillis(0)).unwrap();
+    let before = all(&plant);
+
+    let (defective, day) = (plant.series("l", "defective", Some("A")), at("2016-03-14T16:00:00Z"));
+    plant.correct(defective, day, set(40.0));
+    plant.catch_up(NOW);
+    plant.verify();
+    let changed: Vec<Figure> =
+        all(&plant).into_iter().zip(&before).filter(|(now, then)| now != *then).map(|(now, _)| now).collect();
+    let told: Vec<String> =
+        changed.iter().map(|figure| format!("{} {} {}", figure.scope, figure.indicator, figure.period)).collect();
+    let scopes = ["class:pilot", "pilot:p", "programme", "region:hami", "sector:electronics"];
+    let mut expected: Vec<String> = Vec::new();
+    for scope in scopes {
+        expected.extend(["2016", "2016-Q1", "2016-03"].map(|period| format!("{scope} defect_rate {period}")));
+    }
+    let (mut told, mut sorted) = (told, expected);
+    told.sort();
+    sorted.sort();
+    assert_eq!(told, sorted);
+
+    // Withdrawn, everything is as it was, to the bit.
+    plant.correct(defective, day, Change::Withdraw);
+    plant.catch_up(NOW);
+    assert_eq!(all(&plant), before);
+    plant.verify();
+}
+
+#[test]
+fn a_void_first_reading_takes_its_years_of_rows_away() {
+    let mut plant = Plant::new(pilot("Asia/Shanghai", SERIES));
+    let meter = plant.series("m", "electricity", None);
+    // A gateway whose clock began in 2000.
+    let wrong = at("2010-01-01T00:00:00Z");
+    let start = at("2016-03-01T00:00:00Z");
+    let mut readings: Vec<_> = (0..10).map(|hour| (meter, reading(start + hour * HOUR, 8.0 * hour as f64))).collect();
+    let good = readings.clone();
+    readings.push((meter, reading(wrong, 3.0)));
+    plant.commit(readings);
+    plant.catch_up(NOW);
+    assert!(plant.rows("m", "electricity", Width::Day).len() > 2_000);
+    plant.correct(meter, wrong, Change::Void);
+    plant.catch_up(NOW);
+    plant.verify();
+    let mut clean = Plant::new(pilot("Asia/Shanghai", SERIES));
+    assert_eq!(clean.series("m", "electricity", None), meter);
+    clean.commit(good);
+    clean.catch_up(NOW);
+    plant.assert_prints_as(&clean);
+    plant.correct(meter, start + 90 * 60_000, set(12.5));
+    plant.catch_up(NOW);
+    let hours = plant.rows("m", "electricity", Width::Hour);
+    let flagged: Vec<(f64, &[&str])> = hours[..3].iter().map(|row| (row.value.unwrap_or(-1.0), &*row.flags)).collect();
+    assert_eq!(flagged[1..], [(8.0, &[][..]), (8.0, &["corrected"][..])]);
+    plant.verify();
+}
+
+#[test]
+fn a_correction_of_a_series_that_is_not_registered_enters_nothing() {
+    let mut plant = Plant::new(pilot("Asia/Shanghai", SERIES));
+    let readings = history(&plant);
+    plant.commit(readings);
+    let key =
+        SeriesKey { pilot: PilotId::parse("p").unwrap(), asset: "m".into(), name: "electricity".into(), product: None };
+    let kept = plant.store.intern(&key, &Registration::Unregistered { unit: Some("kWh".into()) });
+    plant.catch_up(NOW);
+    let before = plant.printed();
+    plant.correct(kept, at("2016-03-14T16:00:00Z"), set(1e6));
+    plant.catch_up(NOW);
+    assert!(plant.printed() == before, "it is printed");
+    assert_eq!(plant.store.touched(9).unwrap(), []);
+    plant.verify();
+}
+
 proptest! {
     #![proptest_config(ProptestConfig { cases: 12, ..ProptestConfig::default() })]
     #[test]
@@ -490,6 +597,51 @@ proptest! {
         shuffled.sort_by_key(|(key, _)| *key);
         let shuffled: Vec<(SeriesId, Reading)> = shuffled.into_iter().map(|(_, reading)| reading).collect();
         for part in shuffled.chunks(400_usize.div_ceil(cuts)) {
+            many.commit(part.to_vec());
+            many.catch_up(NOW);
+        }
+        // Again, as a re-sent message would bring it.
+        many.commit(shuffled[..50].to_vec());
+        many.catch_up(NOW);
+        many.assert_prints_as(&one);
+        many.verify();
+    }
+
+    #[test]
+    fn any_order_of_readings_and_corrections_gives_the_same_bits(
+        seed in proptest::collection::vec(any::<u32>(), 400),
+        said in proptest::collection::vec((0usize..400, 0usize..8, 0u8..4), 1..12),
+    ) {
+        let few = |plant: &Plant| -> Vec<(SeriesId, Reading)> {
+            history(plant).into_iter().step_by(13).take(400).collect()
+        };
+        let correct = |plant: &Plant, (idx, _, what): (usize, usize, u8)| {
+            let (series, reading) = few(plant).swap_remove(idx);
+            let change = match what {
+                0 => Change::Void,
+                1 => Change::Withdraw,
+                2 => Change::Set { value: None, quality: Quality::Bad },
+                _ => set(reading.value.unwrap().as_f64() + 7.5),
+            };
+            plant.correct(series, reading.at.0, change);
+        };
+        let mut one = Plant::new(pilot("Asia/Shanghai", SERIES));
+        let readings = few(&one);
+        one.commit(readings);
+        one.catch_up(NOW);
+        said.iter().for_each(|&said| correct(&one, said));
+        one.catch_up(NOW);
+        let mut many = Plant::new(pilot("Asia/Shanghai", SERIES));
+        let mut shuffled: Vec<(u32, (SeriesId, Reading))> = seed.iter().copied().zip(few(&many)).collect();
+        shuffled.sort_by_key(|(key, _)| *key);
+        let shuffled: Vec<(SeriesId, Reading)> = shuffled.into_iter().map(|(_, reading)| reading).collect();
+        let mut said: Vec<(usize, usize, u8)> = said;
+        // Each is said before some part has come, all in the order in which they are numbered.
+        let mut places: Vec<usize> = said.iter().map(|said| said.1).collect();
+        places.sort_unstable();
+        said.iter_mut().zip(places).for_each(|(said, place)| said.1 = place);
+        for (place, part) in shuffled.chunks(50).enumerate() {
+            said.iter().filter(|said| said.1 == place).for_each(|&said| correct(&many, said));
             many.commit(part.to_vec());
             many.catch_up(NOW);
         }

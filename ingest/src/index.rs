@@ -201,6 +201,15 @@ impl PilotIndex {
         }
     }
 
+    /// The key of a registered series, whether or not it has a number yet.
+    pub(crate) fn key_of(&self, target: &Target<'_>, product: Option<&str>) -> SeriesKey {
+        let product = match target.number {
+            Number::Fixed(_) => target.series.product.clone(),
+            Number::ByProduct => product.map(Arc::from),
+        };
+        self.key(target.series, product)
+    }
+
     fn key(&self, series: &Series, product: Option<Arc<str>>) -> SeriesKey {
         let (asset, name) = (Arc::clone(&series.asset), Arc::clone(&series.name));
         SeriesKey { pilot: self.pilot.id.clone(), asset, name, product }

@@ -12,6 +12,7 @@
 pub mod auth;
 pub mod broker;
 pub mod commit;
+pub mod correct;
 pub mod decode;
 pub mod explain;
 pub mod foreign;

@@ -265,7 +265,8 @@ impl<'a> Adoption<'a> {
             let to = from.plus(ADOPT_SPAN_MS).min(last.plus(1));
             let mut readings = self.store.readings(self.from, from, to)?;
             // Nothing is settled for a series that is new.
-            let standing = self.store.readings(self.into, from, to)?;
+            // What was sent: a correction of it is nothing that was taken.
+            let standing = self.store.sent_readings(self.into, from, to)?;
             let stands = |reading: &Reading| {
                 standing.binary_search_by(|one| one.cmp_identity(reading)).is_ok_and(|place| {
                     let converted = self.judge(reading);

@@ -65,6 +65,8 @@ impl Flags {
     pub const QOS0: Flags = Flags(2);
     /// Came out of a file, not over MQTT: the store's list of imports says which.
     pub const IMPORTED: Flags = Flags(4);
+    /// A correction stands here: laid over when it is read, never stored with a reading.
+    pub const CORRECTED: Flags = Flags(8);
 
     /// Both sets of remarks.
     pub fn with(self, other: Flags) -> Flags {
@@ -78,7 +80,12 @@ impl Flags {
 
     /// The words, in a fixed order.
     pub fn words(self) -> Vec<&'static str> {
-        let all = [(Flags::RECEIVED_TIME, "received_time"), (Flags::QOS0, "qos0"), (Flags::IMPORTED, "imported")];
+        let all = [
+            (Flags::RECEIVED_TIME, "received_time"),
+            (Flags::QOS0, "qos0"),
+            (Flags::IMPORTED, "imported"),
+            (Flags::CORRECTED, "corrected"),
+        ];
         all.into_iter().filter(|(flag, _)| self.has(*flag)).map(|(_, word)| word).collect()
     }
 }

@@ -5,7 +5,7 @@
 use std::sync::Arc;
 
 use model::reason::{N_REASONS, Reason, Refusal};
-use model::{GatewayId, OrderEvent, PilotId, Reading, SeriesId, SeriesKey, UnixMillis};
+use model::{GatewayId, OrderEvent, PilotId, Quality, Reading, SeriesId, SeriesKey, UnixMillis, Value};
 use serde::{Deserialize, Serialize};
 
 /// Number of a commit, from 1, without holes.
@@ -226,6 +226,73 @@ pub struct ConflictRow {
     pub lost: Reading,
 }
 
+/// What a correction says of a reading.
+#[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
+pub enum Change {
+    /// It is this, in the series' declared unit, multiplier not applied; no value only with quality bad. Where nothing was
+    /// sent it adds a reading.
+    Set { value: Option<Value>, quality: Quality },
+    /// It counts as if it had never been sent: no value, no neighbour, no end of a span.
+    Void,
+    /// No correction stands any more: what was sent does.
+    Withdraw,
+}
+
+/// A correction to be made.
+#[derive(Debug, Clone, PartialEq)]
+pub struct NewCorrection {
+    /// A registered series.
+    pub entry: CatalogueEntry,
+    pub at: UnixMillis,
+    pub id: Option<Arc<str>>,
+    pub change: Change,
+    pub author: Arc<str>,
+    pub reason: Arc<str>,
+    pub made_at: UnixMillis,
+}
+
+/// A correction as the store keeps it, for ever.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Correction {
+    /// From 1, without holes, in the order in which corrections were made.
+    pub number: i64,
+    pub series: SeriesId,
+    pub at: UnixMillis,
+    pub id: Option<Arc<str>>,
+    pub change: Change,
+    pub author: Arc<str>,
+    pub reason: Arc<str>,
+    pub made_at: UnixMillis,
+    /// What stood when it was made: what was sent until then, or an earlier correction.
+    pub was: Option<Reading>,
+    /// The next correction of the same reading; without one this stands.
+    pub superseded_by: Option<i64>,
+}
+
+/// What became of a [`NewCorrection`].
+#[derive(Debug, Clone, PartialEq)]
+pub enum Made {
+    New(Correction),
+    /// The correction that stands says the same, by the same author and for the same reason.
+    Already(Correction),
+}
+
+impl Made {
+    /// The correction that stands now.
+    pub fn correction(&self) -> &Correction {
+        match self {
+            Made::New(correction) | Made::Already(correction) => correction,
+        }
+    }
+}
+
+/// A correction that stands, and what was sent at its identity up to now.
+#[derive(Debug, Clone, PartialEq)]
+pub struct Corrected {
+    pub correction: Correction,
+    pub sent: Option<Reading>,
+}
+
 /// The standing events of one order.
 #[derive(Debug, Clone, PartialEq, Serialize, Deserialize)]
 pub struct Order {
@@ -250,6 +317,11 @@ pub struct Touched {
     pub to: UnixMillis,
     /// What touched it: 0 = readings or outages that came in; else what the aggregator wrote down.
     pub why: u8,
+}
+
+impl Touched {
+    /// `why` of a correction: the aggregator's reason of that name.
+    pub const CORRECTION: u8 = 0x82;
 }
 
 /// One entry of a scope's ledger.

@@ -16,12 +16,12 @@ use crate::lock::Lock;
 use crate::open::Store;
 use crate::replay::{State, Tail};
 use crate::row::{Points, chain_in, chain_of};
-use crate::schema::{JOURNAL_FILE, STORE_FILE, journal_reader, store_reader, version_of};
+use crate::schema::{CORRECTIONS_SINCE, JOURNAL_FILE, STORE_FILE, journal_reader, store_reader, version_of};
 use crate::seal::unseal;
 use crate::wal;
 
 /// Every table with sealed blobs, with the query that gives (place, blob).
-const SEALED: [(&str, &str); 23] = [
+const SEALED: [(&str, &str); 24] = [
     ("state", "SELECT 'state/' || key, blob FROM state"),
     ("series", "SELECT 'series/' || id, blob FROM series"),
     ("conflict", "SELECT 'conflict/' || series || '/' || at || '/' || id || '/' || hex(lost), blob FROM conflict"),
@@ -41,6 +41,7 @@ const SEALED: [(&str, &str); 23] = [
     ("outage", "SELECT 'outage/' || pilot || '/' || asset || '/' || first_at || '/' || last_at, blob FROM outage"),
     ("learned", "SELECT 'learned/' || pilot || '/' || topic, blob FROM learned"),
     ("import", "SELECT 'import/' || id, blob FROM import"),
+    ("correction", "SELECT 'correction/' || series || '/' || at || '/' || id || '/' || number, blob FROM correction"),
     ("part", "SELECT 'part/' || series || '/' || part, blob FROM part"),
     ("ledger", "SELECT 'ledger/' || scope || '/' || entry, blob FROM ledger"),
     ("ledger_head", "SELECT 'ledger_head/' || scope || '/' || indicator, blob FROM ledger_head"),
@@ -53,6 +54,7 @@ fn since(table: &str) -> i64 {
         "outage" | "learned" => 2,
         "ledger" | "ledger_head" | "unpublished" => 4,
         "import" => 5,
+        "correction" => CORRECTIONS_SINCE,
         _ => 1,
     }
 }

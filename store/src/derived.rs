@@ -5,7 +5,7 @@
 use model::{SeriesId, UnixMillis};
 use rusqlite::{Connection, OptionalExtension, Params, Transaction, params};
 
-use crate::api::{Import, Login, Token};
+use crate::api::{Import, Login, Made, NewCorrection, Token};
 use crate::error::{StoreError, reading, writing};
 use crate::open::Store;
 use crate::seal::{seal, unseal};
@@ -148,6 +148,14 @@ impl WriteTx<'_> {
     pub fn touch(&self, series: SeriesId, from: UnixMillis, to: UnixMillis, why: u8) -> Result<(), StoreError> {
         let statement = "INSERT INTO touched(series, first_at, last_at, why) VALUES (?1, ?2, ?3, ?4)";
         self.run("touched spans", statement, params![series.0, from.0, to.0, why]).map(drop)
+    }
+
+    /// Notes a correction and touches what it changes; the same as the one that stands has no effect.
+    ///
+    /// # Errors
+    /// On reading what stands, or on writing.
+    pub fn correct(&self, new: &NewCorrection) -> Result<Made, StoreError> {
+        crate::correction::write(self.tx, new)
     }
 
     /// Deletes touched spans that are rolled up.

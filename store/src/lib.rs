@@ -15,6 +15,7 @@ mod api;
 mod catalogue;
 mod check;
 mod chunk;
+mod correction;
 mod counts;
 mod derived;
 mod error;

@@ -2,7 +2,8 @@
 //!
 //! Invariants:
 //! - one call sees one snapshot;
-//! - of one identity the standing reading is returned, whether its versions lie in a chunk or in parts;
+//! - of one identity the standing reading is returned, whether its versions lie in a chunk or in parts, and whatever was
+//!   corrected;
 //! - a blob whose checksum is wrong is an error of its own series, and of nothing else.
 
 use std::collections::BTreeMap;
@@ -12,6 +13,7 @@ use rusqlite::{Connection, OptionalExtension, Params, Row, Transaction, params};
 
 use crate::api::{CatalogueEntry, ConflictRow, Session, Touched, Which};
 use crate::chunk as codec;
+use crate::correction;
 use crate::error::{StoreError, reading, writing};
 use crate::finish::{held_place, session_place};
 use crate::merge::{Extent, union};
@@ -137,7 +139,13 @@ fn from_parts(series: SeriesId, parts: &[StoredPart], from: i64, to: i64) -> Res
     Ok(all)
 }
 
-fn readings_in(conn: &Connection, series: SeriesId, from: i64, to: i64) -> Result<Vec<Reading>, StoreError> {
+/// What stands in `[from, to)`.
+pub(crate) fn readings_in(conn: &Connection, series: SeriesId, from: i64, to: i64) -> Result<Vec<Reading>, StoreError> {
+    correction::lay_over(conn, series, (from, to), sent_in(conn, series, from, to)?)
+}
+
+/// What was sent in `[from, to)`.
+pub(crate) fn sent_in(conn: &Connection, series: SeriesId, from: i64, to: i64) -> Result<Vec<Reading>, StoreError> {
     if from >= to {
         return Ok(Vec::new());
     }
@@ -167,7 +175,8 @@ fn last_before(conn: &Connection, series: SeriesId, at: i64, which: Which) -> Re
         let mut stored = extent.as_ref().map_or(Ok(Vec::new()), |extent| chunk(conn, series, extent))?;
         let from = extent.map_or(i64::MIN, |extent| extent.first_at);
         in_range(&mut stored, from, to);
-        let found = union(stored, from_parts(series, &parts, from, to)?);
+        let sent = union(stored, from_parts(series, &parts, from, to)?);
+        let found = correction::lay_over(conn, series, (from, to), sent)?;
         if let Some(reading) = found.into_iter().rev().find(|reading| counts(reading, which)) {
             return Ok(Some(reading));
         }
@@ -190,7 +199,8 @@ fn first_after(conn: &Connection, series: SeriesId, at: i64, which: Which) -> Re
         let to = next.map_or(i64::MAX, |next| next.first_at);
         let mut stored = extent.as_ref().map_or(Ok(Vec::new()), |extent| chunk(conn, series, extent))?;
         in_range(&mut stored, from, to);
-        let found = union(stored, from_parts(series, &parts, from, to)?);
+        let sent = union(stored, from_parts(series, &parts, from, to)?);
+        let found = correction::lay_over(conn, series, (from, to), sent)?;
         if let Some(reading) = found.into_iter().find(|reading| counts(reading, which)) {
             return Ok(Some(reading));
         }
@@ -201,7 +211,18 @@ fn first_after(conn: &Connection, series: SeriesId, at: i64, which: Which) -> Re
     }
 }
 
+/// First and last instant at which something stands.
 pub(crate) fn span(conn: &Connection, series: SeriesId) -> Result<Option<(UnixMillis, UnixMillis)>, StoreError> {
+    if !correction::any(conn, series)? {
+        return span_sent(conn, series);
+    }
+    let first = first_after(conn, series, i64::MIN, Which::Any)?;
+    let last = last_before(conn, series, i64::MAX, Which::Any)?;
+    Ok(first.zip(last).map(|(first, last)| (first.at, last.at)))
+}
+
+/// First and last instant at which something was sent.
+pub(crate) fn span_sent(conn: &Connection, series: SeriesId) -> Result<Option<(UnixMillis, UnixMillis)>, StoreError> {
     let first = extent_after(conn, series, i64::MIN)?;
     let last = extent_before(conn, series, i64::MAX)?;
     let waiting: (Option<i64>, Option<i64>) = conn
@@ -273,8 +294,7 @@ fn conflicts(conn: &Connection, series: Option<SeriesId>) -> Result<Vec<Conflict
         let series = SeriesId(series);
         let place = conflict_place(series, at, &id, &lost);
         let lost: Reading = unseal_value(&place, &blob)?;
-        let stands =
-            readings_in(conn, series, at, at.saturating_add(1))?.into_iter().find(|stands| stands.id == lost.id);
+        let stands = sent_in(conn, series, at, at.saturating_add(1))?.into_iter().find(|stands| stands.id == lost.id);
         let stands = stands.ok_or(StoreError::Format { place, text: "nothing stands against it".to_owned() })?;
         found.push(ConflictRow { series, stands, lost });
     }
@@ -346,12 +366,25 @@ pub(crate) fn held(conn: &Connection) -> Result<BTreeMap<(String, u16), u128>, S
 }
 
 impl Store {
-    /// Readings of `[from, to)` in order of (at, id).
+    /// Readings of `[from, to)` in order of (at, id), as they stand: corrections are laid over what was sent.
     ///
     /// # Errors
     /// On reading, or if a chunk's checksum is wrong.
     pub fn readings(&self, series: SeriesId, from: UnixMillis, to: UnixMillis) -> Result<Vec<Reading>, StoreError> {
         self.read(|conn| readings_in(conn, series, from.0, to.0))
+    }
+
+    /// Readings of `[from, to)` as they were sent, whatever was corrected since.
+    ///
+    /// # Errors
+    /// As [`Store::readings`].
+    pub fn sent_readings(
+        &self,
+        series: SeriesId,
+        from: UnixMillis,
+        to: UnixMillis,
+    ) -> Result<Vec<Reading>, StoreError> {
+        self.read(|conn| sent_in(conn, series, from.0, to.0))
     }
 
     /// The last reading strictly before `at` that is usable (`usable`) or of any quality.
@@ -370,7 +403,7 @@ impl Store {
         self.read(|conn| first_after(conn, series, at.0, which))
     }
 
-    /// First and last instant of a series.
+    /// First and last instant of a series, as it stands.
     ///
     /// # Errors
     /// On reading.
@@ -378,7 +411,7 @@ impl Store {
         self.read(|conn| span(conn, series))
     }
 
-    /// Conflicts of a series (all if none is named), in order of their instants.
+    /// Conflicts of a series (all if none is named), in order of their instants; between what was sent.
     ///
     /// # Errors
     /// On reading.

@@ -27,7 +27,10 @@ pub(crate) const STORE_FILE: &str = "store.sqlite";
 /// 2: rows of version 2.
 const JOURNAL_VERSION: i64 = 2;
 /// 2: outages, learned messages, counts with their number. 3: what kept messages wait for. 4: the ledger. 5: imports.
-const STORE_VERSION: i64 = 5;
+/// 6: corrections.
+const STORE_VERSION: i64 = 6;
+/// The version that brought corrections: a file that is only read may be older.
+pub(crate) const CORRECTIONS_SINCE: i64 = 6;
 
 /// How long a writer waits for another: far above the 50 ms of a transaction; beyond it something is stuck.
 const BUSY: Duration = Duration::from_secs(10);
@@ -115,6 +118,14 @@ CREATE TABLE import(id INTEGER PRIMARY KEY AUTOINCREMENT, pilot TEXT NOT NULL, b
 CREATE INDEX import_pilot ON import(pilot);
 ";
 
+/// What version 6 adds.
+const STORE_DDL_6: &str = "
+CREATE TABLE correction(number INTEGER PRIMARY KEY, pilot TEXT NOT NULL, series INTEGER NOT NULL, at INTEGER NOT NULL,
+  id TEXT NOT NULL, blob BLOB NOT NULL);
+CREATE INDEX correction_key ON correction(series, at, id);
+CREATE INDEX correction_pilot ON correction(pilot);
+";
+
 /// Brings a file from the version before to this one: tables, then rows that SQL alone cannot make.
 struct Step {
     ddl: &'static str,
@@ -133,7 +144,7 @@ pub(crate) fn journal_writer(dir: &Path) -> Result<Connection, StoreError> {
 /// The store's connection for writing; creates the file.
 pub(crate) fn store_writer(dir: &Path) -> Result<Connection, StoreError> {
     let third = Step { ddl: STORE_DDL_3, fill: rejection::note_waiting };
-    let steps = [step(STORE_DDL), step(STORE_DDL_2), third, step(STORE_DDL_4), step(STORE_DDL_5)];
+    let steps = [step(STORE_DDL), step(STORE_DDL_2), third, step(STORE_DDL_4), step(STORE_DDL_5), step(STORE_DDL_6)];
     let conn = writer(&dir.join(STORE_FILE), &steps)?;
     let blob = seal("meta/store.schema", &STORE_VERSION.to_le_bytes());
     conn.execute("INSERT OR REPLACE INTO meta(key, blob) VALUES ('store.schema', ?1)", [blob])
@@ -241,7 +252,9 @@ fn check_version(path: &Path, conn: &Connection, known: i64) -> Result<i64, Stor
 
 /// The version of an open file.
 pub(crate) fn version_of(conn: &Connection) -> Result<i64, StoreError> {
-    conn.pragma_query_value(None, "user_version", |row| row.get(0)).map_err(reading("the schema's version"))
+    conn.prepare_cached("PRAGMA user_version")
+        .and_then(|mut statement| statement.query_row([], |row| row.get(0)))
+        .map_err(reading("the schema's version"))
 }
 
 /// A count or number that SQLite keeps as a signed integer.
@@ -261,7 +274,7 @@ mod tests {
         conn.pragma_update(None, "user_version", 99).unwrap();
         drop(conn);
         let error = store_writer(dir.path()).unwrap_err().to_string();
-        assert!(error.ends_with("has schema version 99, this program knows up to 5; use the newer program"), "{error}");
+        assert!(error.ends_with("has schema version 99, this program knows up to 6; use the newer program"), "{error}");
     }
 
     #[test]

@@ -25,7 +25,7 @@ use crate::*;
 
 /// Makes a store of the present version one of version 3, but for its number.
 pub(crate) const WITHOUT_VERSION_4: &str =
-    "DROP TABLE import; DROP TABLE ledger; DROP TABLE ledger_head; DROP TABLE unpublished;
+    "DROP TABLE correction; DROP TABLE import; DROP TABLE ledger; DROP TABLE ledger_head; DROP TABLE unpublished;
     ALTER TABLE touched DROP COLUMN why";
 
 /// A directory that is removed with its contents.
@@ -481,7 +481,12 @@ fn closed_store(dir: &TempDir) {
     let login = Login { name: "gw".to_owned(), pilot: pilot(), gateway: None, secret: Secret::Sha256(sha256) };
     let (name, scope) = ("t".to_owned(), "operator".to_owned());
     let token = Token { name, scope, sha256, created: UnixMillis(1), expires: None };
+    let (author, reason, made_at) = ("Li".into(), "meter book".into(), UnixMillis(8));
+    let entry = store.entry(SeriesId(1)).unwrap();
+    let correction =
+        NewCorrection { entry, at: UnixMillis(5), id: None, change: Change::Void, author, reason, made_at };
     let put = |tx: &WriteTx<'_>| {
+        tx.correct(&correction)?;
         tx.put_rollup(SeriesId(1), 24_180, b"rollup")?;
         tx.put_month_sums(SeriesId(1), b"sums")?;
         tx.put_figures("pilot:p-1", "defect_rate", b"figure")?;
@@ -545,7 +550,7 @@ fn blob_tables(dir: &TempDir) -> Vec<(String, String)> {
         let names: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
         tables.extend(names.into_iter().map(|name| (file.to_owned(), name)));
     }
-    assert_eq!(tables.len(), 24, "{tables:?}");
+    assert_eq!(tables.len(), 25, "{tables:?}");
     tables
 }
 

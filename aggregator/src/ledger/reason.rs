@@ -75,7 +75,8 @@ impl Reasons {
     }
 
     /// What a touched span says of why figures that depend on it change: readings that came in are late, as far as figures
-    /// were published before. A correction of a reading is to touch its span with `Reason::Correction` told.
+    /// were published before.
+    /// A correction of a reading touches its span with `Reason::Correction` told.
     pub(crate) const fn of_touched(why: u8) -> Reasons {
         if why & TOLD == 0 { Reasons::NONE.with(Reason::LateData) } else { Reasons(why & !TOLD) }
     }
@@ -122,6 +123,7 @@ mod tests {
     #[test]
     fn a_touched_span_tells_what_was_told_or_late_data() {
         assert_eq!(Reasons::of_touched(0), Reasons::from(Reason::LateData));
+        assert_eq!(Reasons::of_touched(store::Touched::CORRECTION), Reasons::from(Reason::Correction));
         for reasons in [Reasons::NONE, Reasons::from_iter(Reason::ALL)] {
             assert_ne!(reasons.as_why(), 0);
             assert_eq!(Reasons::of_touched(reasons.as_why()), reasons);

@@ -167,6 +167,11 @@ impl Viewer {
         matches!(self.0, TokenScope::Operator | TokenScope::Programme)
     }
 
+    /// Whether it may change what is stored.
+    pub fn may_correct(&self) -> bool {
+        self.0 == TokenScope::Operator
+    }
+
     /// Whether it sees a pilot.
     pub fn sees(&self, pilot: &Pilot) -> bool {
         match &self.0 {

@@ -1,16 +1,17 @@
-//! Out: the read API, the pages and the metrics, all over the same stored figures.
+//! Out: the API, the pages and the metrics, all over the same stored figures.
 //!
 //! A [`Site`] holds what a request may ask: the aggregator, the store, the registry in force, the programme, and closures
 //! that say how the doors are. [`serve`] answers on one listener until it is told to stop. Nothing here changes a figure:
 //! the API prints it whole, the pages print it rounded, the metrics print what is current.
 //!
 //! Invariants:
-//! - nothing is written to the store, and every store call runs on a blocking thread, at most [`STORE_CALLS_MAX`] at once;
+//! - nothing is written to the store but corrections, which the process makes when it is asked; every store call runs on a blocking thread, at most [`STORE_CALLS_MAX`] at once;
 //! - a scoped token sees its own pilots only, on every path; what is foreign and what is missing answer the same bytes;
 //! - figures, rollups, readings and rejections hold what was acknowledged before the request, or the answer is 503.
 
 pub mod access;
 mod api;
+pub mod corrections;
 pub mod gateways;
 mod metrics;
 mod number;
@@ -153,6 +154,8 @@ pub struct Site {
     pub truth: Option<Arc<BTreeMap<PilotId, Truth>>>,
     pub health: Arc<dyn Fn() -> Health + Send + Sync>,
     pub ops: Arc<dyn Fn() -> OpsSnapshot + Send + Sync>,
+    /// Makes corrections.
+    pub correct: Arc<corrections::Correct>,
     /// Who sends, since the start of the process.
     pub heard: Arc<dyn Fn(gateways::Wants<'_>) -> gateways::Heard + Send + Sync>,
     /// The demo's load of history.
@@ -185,6 +188,9 @@ impl Site {
             truth: None,
             health: Arc::new(Health::default),
             ops: Arc::new(OpsSnapshot::default),
+            correct: Arc::new(|_rows| {
+                Err(corrections::NotCorrected::Failed("this process makes no corrections".to_owned()))
+            }),
             heard: Arc::new(|_wants| gateways::Heard::default()),
             progress: None,
             commit: "",

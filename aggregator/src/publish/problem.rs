@@ -5,6 +5,8 @@ use axum::response::{IntoResponse, Response};
 use serde::Serialize;
 use store::StoreError;
 
+use super::corrections::Mistake;
+
 /// One problem, as it leaves.
 #[derive(Debug, Clone, PartialEq, Eq, Serialize)]
 pub(crate) struct Problem {
@@ -15,6 +17,9 @@ pub(crate) struct Problem {
     #[serde(skip_serializing_if = "Option::is_none")]
     parameter: Option<String>,
     detail: String,
+    /// Every mistake of a request that may hold several.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    errors: Vec<Mistake>,
     #[serde(skip)]
     retry_after_seconds: Option<u16>,
 }
@@ -23,12 +28,25 @@ impl Problem {
     pub(crate) fn new(status: StatusCode, detail: impl Into<String>) -> Problem {
         let title = status.canonical_reason().unwrap_or("Error");
         let (status, detail) = (status.as_u16(), detail.into());
-        Problem { kind: "about:blank", title, status, parameter: None, detail, retry_after_seconds: None }
+        Problem {
+            kind: "about:blank",
+            title,
+            status,
+            parameter: None,
+            detail,
+            errors: Vec::new(),
+            retry_after_seconds: None,
+        }
     }
 
     /// 400: a parameter is wrong; `detail` says what would be right.
     pub(crate) fn parameter(name: &str, detail: impl Into<String>) -> Problem {
         Problem { parameter: Some(name.to_owned()), ..Problem::new(StatusCode::BAD_REQUEST, detail) }
+    }
+
+    /// The same with every mistake of the request.
+    pub(crate) fn with_errors(self, errors: Vec<Mistake>) -> Problem {
+        Problem { errors, ..self }
     }
 
     /// 404 that never repeats what was asked for: what is foreign and what is missing answer the same bytes.

@@ -39,7 +39,11 @@ pub fn router(site: Arc<Site>, gate: Gate) -> Router {
         .route("/metrics/pilots", get(metrics::pilots))
         .fallback(async || not_found())
         .method_not_allowed_fallback(async || {
-            Problem::new(StatusCode::METHOD_NOT_ALLOWED, "this path answers GET and HEAD only").into_response()
+            Problem::new(
+                StatusCode::METHOD_NOT_ALLOWED,
+                "this path answers GET and HEAD only; only /api/v1/corrections takes POST",
+            )
+            .into_response()
         })
         .layer(from_fn_with_state(served.clone(), admit));
     Router::new()
@@ -52,7 +56,7 @@ pub fn router(site: Arc<Site>, gate: Gate) -> Router {
 
 fn not_found() -> Response {
     let detail = "there is nothing here; the pages are /, /pilots/ID, /figure and /gateways, the API is /api/v1/{status, pilots, \
-                  readings, rollups, figures, evidence, versions, orders, rejections, conflicts, gateways, imports}";
+                  readings, rollups, figures, evidence, versions, orders, rejections, conflicts, corrections, gateways, imports}";
     Problem::new(StatusCode::NOT_FOUND, detail).into_response()
 }
 

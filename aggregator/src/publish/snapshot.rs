@@ -17,10 +17,11 @@ use seeds::fleet::Truth;
 use store::{CommitNo, StoreError};
 
 use super::access::Viewer;
+use super::corrections::Row;
 use super::pages::FigureView;
 use super::pages::view::{
-    Choice, DataQuality, Panel, PilotHead, PilotRow, PilotView, ProgrammeView, PublishedAs, RegionBlock, Rejections,
-    SHOWN, Shown, reduction_of,
+    Choice, Corrections, DataQuality, Panel, PilotHead, PilotRow, PilotView, ProgrammeView, PublishedAs, RegionBlock,
+    Rejections, SHOWN, Shown, reduction_of,
 };
 use super::{Site, api};
 use crate::FigureQuery;
@@ -38,6 +39,8 @@ const REJECTIONS_AT_ONCE: usize = 32;
 
 /// Restatements on a pilot's page; the API lists them all.
 const RESTATEMENTS_SHOWN: usize = 20;
+/// Corrections on a pilot's page; the API has all of them.
+const CORRECTIONS_SHOWN: u32 = 20;
 
 /// What a kept view was read for.
 #[derive(Debug, Clone, PartialEq, Eq)]
@@ -353,6 +356,7 @@ pub(crate) fn pilot(
         years,
         stops: pilot.stops.clone(),
         quality: quality(site, id)?,
+        corrections: corrections(site, &registry, id)?,
         as_of: now,
     }))
 }
@@ -393,6 +397,12 @@ fn quality(site: &Site, id: &PilotId) -> Result<DataQuality, StoreError> {
         rejections: rejections(site, id)?,
         n_imports: site.store.imports(Some(id))?.len(),
     })
+}
+
+fn corrections(site: &Site, registry: &Registry, id: &PilotId) -> Result<Corrections, StoreError> {
+    let (n, latest) = site.store.latest_corrections(id, CORRECTIONS_SHOWN)?;
+    let latest = latest.into_iter().filter_map(|correction| Row::of(correction, &site.store, registry)).collect();
+    Ok(Corrections { n, latest })
 }
 
 fn rejections(site: &Site, id: &PilotId) -> Result<Rejections, StoreError> {

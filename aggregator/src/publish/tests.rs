@@ -1,5 +1,6 @@
 //! The site as its callers see it: requests in, whole answers out, over a store on disk.
 
+mod corrections;
 mod gateways;
 
 use std::path::PathBuf;
@@ -230,9 +231,9 @@ async fn readings_are_csv_for_who_asks_for_it() {
     assert_eq!(
         lines,
         [
-            "at,value,quality,unit,id,flags,conflict,product",
-            "2025-03-01T00:10:00.000Z,1,good,piece,,,,A",
-            "2025-03-01T00:10:00.000Z,2,good,piece,x,,,B",
+            "at,value,quality,unit,id,flags,conflict,product,original,original_quality",
+            "2025-03-01T00:10:00.000Z,1,good,piece,,,,A,,",
+            "2025-03-01T00:10:00.000Z,2,good,piece,x,,,B,,",
             ""
         ]
     );

@@ -38,6 +38,8 @@ pub mod mark {
     pub const QOS0: u8 = 16;
     /// A counter fell without an event.
     pub const DECREASE: u8 = 32;
+    /// A reading that a correction set.
+    pub const CORRECTED: u8 = 64;
 
     /// The words of the remarks that surfaces show, in a fixed order.
     pub fn words(marks: u8) -> Vec<&'static str> {
@@ -47,6 +49,7 @@ pub mod mark {
             (RECEIVED_TIME, "received_time"),
             (QOS0, "qos0"),
             (DECREASE, "decrease"),
+            (CORRECTED, "corrected"),
         ];
         all.into_iter().filter(|(bit, _)| marks & bit != 0).map(|(_, word)| word).collect()
     }

@@ -227,5 +227,8 @@ fn marks_of(reading: &Reading) -> u8 {
     if reading.flags.has(Flags::QOS0) {
         marks |= mark::QOS0;
     }
+    if reading.flags.has(Flags::CORRECTED) {
+        marks |= mark::CORRECTED;
+    }
     marks
 }

@@ -21,7 +21,7 @@ pub(super) fn read<'a>(
     tape: &mut Tape<'a>,
     arena: &'a Bump,
 ) -> Result<(), String> {
-    let mut rows = Rows { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1, separator, arena };
+    let mut rows = Rows::new(text, separator, arena);
     let header: Vec<&'a str> = match columns {
         Some(columns) => columns.iter().map(|name| &*arena.alloc_str(name)).collect(),
         None => rows.next()?.map(|(_, row)| row.into_iter().map(str::trim).collect()).unwrap_or_default(),
@@ -56,7 +56,15 @@ pub(crate) struct Rows<'a> {
 }
 
 impl<'a> Rows<'a> {
+    /// From the first line, behind a byte order mark.
+    pub(crate) fn new(text: &'a str, separator: char, arena: &'a Bump) -> Rows<'a> {
+        Rows { rest: text.strip_prefix('\u{feff}').unwrap_or(text), line: 1, separator, arena }
+    }
+
     /// The next row that is not empty, with the line on which it begins.
+    ///
+    /// # Errors
+    /// The line that is no row, by number, and what is expected there.
     pub(crate) fn next(&mut self) -> Result<Option<(usize, Vec<&'a str>)>, String> {
         loop {
             let blank = self.rest.strip_prefix("\r\n").or_else(|| self.rest.strip_prefix('\n'));

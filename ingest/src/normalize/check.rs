@@ -75,6 +75,12 @@ impl<'a> Checker<'a> {
         Checker { pilot, received_at, message_at: None, flags, receipt: Receipt::SaysNothing, last_asset }
     }
 
+    /// For a reading that a person states at `now`.
+    pub(crate) fn by_hand(pilot: &'a PilotIndex, now: UnixMillis) -> Checker<'a> {
+        let (flags, last_asset) = (Flags::default(), Cell::default());
+        Checker { pilot, received_at: now, message_at: None, flags, receipt: Receipt::SaysNothing, last_asset }
+    }
+
     /// What is declared under this asset and name, whatever the product; if anything is, both are good names.
     fn slot(&self, asset: &str, name: &str) -> Option<&'a Slot> {
         let last = self.last_asset.get().filter(|(last, _)| *last == asset);

@@ -1,9 +1,10 @@
-//! The read API: `/api/v1`, and the two health probes.
+//! The API: `/api/v1`, which reads, but for corrections; and the two health probes.
 //!
 //! Each endpoint is a file that checks its parameters first, then waits for what was acknowledged before the request, then
 //! reads. What a viewer may not see answers exactly like what does not exist.
 
 mod conflicts;
+mod corrections;
 mod evidence;
 mod figures;
 mod gateways;
@@ -30,6 +31,7 @@ use super::router::{Served, blocking};
 use super::{FRESH_WAIT, Site};
 
 pub(crate) use evidence::named;
+pub(crate) use series::unit_of;
 pub(crate) use status::{gaps, healthz, readyz};
 
 /// 404 of a scope; names nothing that was asked for.
@@ -53,6 +55,7 @@ pub(crate) fn routes() -> Router<Served> {
         .route("/api/v1/orders", get(orders::orders))
         .route("/api/v1/conflicts", get(conflicts::conflicts))
         .route("/api/v1/imports", get(imports::imports))
+        .route("/api/v1/corrections", get(corrections::list).post(corrections::make))
 }
 
 /// Reads a scope; 400 if it is none.

@@ -10,21 +10,23 @@ use axum::Extension;
 use axum::extract::State;
 use axum::http::{HeaderMap, Uri, header};
 use axum::response::Response;
-use model::{Pilot, Quality, Reading, SeriesId, UnixMillis, Value};
+use model::{Flags, Pilot, Quality, Reading, SeriesId, UnixMillis, Value};
 use serde::Serialize;
-use store::{CatalogueEntry, Registration, Store, StoreError};
+use store::{CatalogueEntry, Corrected, Correction, Registration, Store, StoreError};
 
 use super::series::{Asked, Name, unit_of};
 use super::{visible_pilot, wait_settled};
 use crate::publish::Site;
 use crate::publish::access::Viewer;
+use crate::publish::corrections::Side;
 use crate::publish::problem::Problem;
 use crate::publish::query::{Cursor, Params};
 use crate::publish::router::{Served, blocking};
 use crate::publish::stream::{self, Form, Stop};
 
 const KNOWN: [&str; 8] = ["pilot", "asset", "name", "product", "from", "to", "limit", "cursor"];
-const COLUMNS: [&str; 8] = ["at", "value", "quality", "unit", "id", "flags", "conflict", "product"];
+const COLUMNS: [&str; 10] =
+    ["at", "value", "quality", "unit", "id", "flags", "conflict", "product", "original", "original_quality"];
 /// The first stretch of time that is read at once.
 const STRETCH_MS: i64 = 31 * 86_400_000;
 /// Stretches grow while they hold fewer readings than a quarter of this, and shrink beyond it (about 5 MB).
@@ -44,6 +46,9 @@ struct Row {
     conflict: bool,
     #[serde(skip_serializing_if = "Option::is_none")]
     product: Option<Arc<str>>,
+    /// Of a corrected reading: what was sent, null if nothing was.
+    #[serde(skip_serializing_if = "Option::is_none")]
+    original: Option<Option<Side>>,
 }
 
 /// Serde hands a reference.
@@ -72,7 +77,39 @@ impl Source {
         }
         let conflict = !self.conflicts.is_empty() && self.conflicts.contains(&(reading.at, reading.id.clone()));
         let (at, value, quality, id) = (reading.at, reading.value, reading.quality, reading.id);
-        Row { at, value, quality, unit: Arc::clone(&self.unit), id, flags, conflict, product: self.product.clone() }
+        Row {
+            at,
+            value,
+            quality,
+            unit: Arc::clone(&self.unit),
+            id,
+            flags,
+            conflict,
+            product: self.product.clone(),
+            original: None,
+        }
+    }
+
+    /// The rows of what stands, each corrected one with what was sent; what is void is a row without value.
+    fn rows(&self, store: &Store, from: UnixMillis, to: UnixMillis) -> Result<Vec<Row>, StoreError> {
+        let (stands, corrected) = store.readings_with_corrections(self.id, from, to)?;
+        let mut rows: Vec<Row> = stands.into_iter().map(|reading| self.row(reading)).collect();
+        for Corrected { correction, sent } in corrected {
+            let original = Some(sent.as_ref().map(Side::of));
+            let place = rows.binary_search_by(|row| (row.at, &row.id).cmp(&(correction.at, &correction.id)));
+            match place {
+                Ok(place) => rows[place].original = original,
+                Err(place) => rows.insert(place, Row { original, ..self.void(correction) }),
+            }
+        }
+        Ok(rows)
+    }
+
+    fn void(&self, correction: Correction) -> Row {
+        let (at, id, flags) = (correction.at, correction.id, Flags::CORRECTED);
+        let mut row = self.row(Reading { at, value: None, quality: Quality::Bad, flags, id });
+        row.flags.push("void");
+        row
     }
 }
 
@@ -167,7 +204,7 @@ fn prepare(
             conflicts: lost.into_iter().map(|row| (row.lost.at, row.lost.id)).collect(),
         });
     }
-    let Some((first, last)) = asked.span(&site.store)? else {
+    let Some((first, last)) = asked.span_of_all(&site.store)? else {
         return Ok(Request { sources: vec![], from, to: from, skip: 0 });
     };
     let from = cursor.at.unwrap_or(from).max(from).max(first);
@@ -182,13 +219,14 @@ fn each_row(store: &Store, request: Request, mut take: impl FnMut(Row) -> Result
         let until = from.plus(stretch).min(to);
         let mut rows = Vec::new();
         for source in &sources {
-            let mut readings = store.readings(source.id, from, until)?;
+            let mut of_source = source.rows(store, from, until)?;
             if let Some(registered) = source.taken_up_by {
                 // What the registered series has taken up is its own row; what it refused is shown as it came.
-                let taken = store.readings(registered, from, until)?;
-                readings.retain(|reading| taken.binary_search_by(|one| one.cmp_identity(reading)).is_err());
+                let taken = store.sent_readings(registered, from, until)?;
+                let is_it = |one: &Reading, row: &Row| (one.at, &one.id).cmp(&(row.at, &row.id));
+                of_source.retain(|row| taken.binary_search_by(|one| is_it(one, row)).is_err());
             }
-            rows.extend(readings.into_iter().map(|reading| source.row(reading)));
+            rows.append(&mut of_source);
         }
         if sources.len() > 1 {
             rows.sort_by(|a, b| (a.at, &a.product, &a.id).cmp(&(b.at, &b.product, &b.id)));
@@ -240,5 +278,10 @@ fn write(rows: &mut stream::Rows, form: Form, row: Row) -> Result<(), Stop> {
     let conflict = if row.conflict { "true" } else { "" };
     let (at, flags) = (row.at.to_string(), row.flags.join(" "));
     let (id, product) = (row.id.as_deref().unwrap_or_default(), row.product.as_deref().unwrap_or_default());
-    Ok(rows.csv(&[&at, &value, row.quality.as_str(), &row.unit, id, &flags, conflict, product])?)
+    let original = row.original.flatten();
+    let original_quality = original.as_ref().map_or("", |side| side.quality.as_str());
+    let original = original.and_then(|side| side.value).map(|value| value.to_string()).unwrap_or_default();
+    let quality = row.quality.as_str();
+    let cells = [&*at, &value, quality, &row.unit, id, &flags, conflict, product, &original, original_quality];
+    Ok(rows.csv(&cells)?)
 }

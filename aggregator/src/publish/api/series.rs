@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use model::{Pilot, SeriesKey, UnixMillis};
+use model::{Pilot, SeriesId, SeriesKey, UnixMillis};
 use store::{CatalogueEntry, Registration, Store, StoreError};
 
 use crate::publish::problem::Problem;
@@ -49,11 +49,23 @@ impl Asked {
         self.series.iter().any(|entry| entry.key.product != self.series[0].key.product)
     }
 
-    /// First and last instant over all of them.
+    /// First and last instant over all of them, as they stand.
     pub(crate) fn span(&self, store: &Store) -> Result<Option<(UnixMillis, UnixMillis)>, StoreError> {
+        self.over(|id| store.span(id))
+    }
+
+    /// The same over everything that was sent or corrected.
+    pub(crate) fn span_of_all(&self, store: &Store) -> Result<Option<(UnixMillis, UnixMillis)>, StoreError> {
+        self.over(|id| store.span_of_all(id))
+    }
+
+    fn over(
+        &self,
+        span: impl Fn(SeriesId) -> Result<Option<(UnixMillis, UnixMillis)>, StoreError>,
+    ) -> Result<Option<(UnixMillis, UnixMillis)>, StoreError> {
         let mut whole: Option<(UnixMillis, UnixMillis)> = None;
         for entry in &self.series {
-            if let Some((first, last)) = store.span(entry.id)? {
+            if let Some((first, last)) = span(entry.id)? {
                 whole = Some(whole.map_or((first, last), |(from, to)| (from.min(first), to.max(last))));
             }
         }

@@ -7,6 +7,7 @@
 //! - everything that came from outside is text to `maud`, which escapes it; no attribute holds a style or a script;
 //! - the policy of [`CONTENT_POLICY`] allows the one style sheet, by its hash, and no other origin.
 
+mod corrections;
 pub mod figure;
 mod gateways;
 mod pilot;

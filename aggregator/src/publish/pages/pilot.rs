@@ -6,6 +6,7 @@ use model::period::MonthNo;
 use model::{Figure, Indicator, Period, PeriodKind, Scope, Standing};
 use seeds::fleet::{TrueReduction, Truth};
 
+use super::corrections;
 use super::figure;
 use super::programme::standing;
 use super::svg::{self, Scale, Span, Trend};
@@ -37,6 +38,7 @@ pub fn pilot_page(view: &PilotView, loading: Option<Loading>, lang: Lang) -> Mar
         @if let Some(truth) = &view.truth { (truth_box(view, truth, lang)) }
         (stops(view, lang))
         (restatements(view, lang))
+        (corrections::block(view, lang))
         (facts(view, lang))
         (quality(view, lang))
     };

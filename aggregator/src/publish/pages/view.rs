@@ -12,6 +12,7 @@ use model::{
 use seeds::fleet::Truth;
 
 use crate::ledger::Version;
+use crate::publish::corrections::Row;
 
 /// The four indicators that both pages show, in this order.
 pub const SHOWN: [Indicator; 4] =
@@ -141,6 +142,14 @@ pub struct Rejections {
     pub is_complete: bool,
 }
 
+/// What was corrected of a pilot.
+#[derive(Debug, Clone, Default, PartialEq)]
+pub struct Corrections {
+    pub n: u32,
+    /// The latest of them, latest first.
+    pub latest: Vec<Row>,
+}
+
 /// The pilot page.
 #[derive(Debug, Clone)]
 pub struct PilotView {
@@ -154,6 +163,7 @@ pub struct PilotView {
     /// What was published again, latest first, as many as a page lists.
     pub restatements: Vec<Version>,
     pub quality: DataQuality,
+    pub corrections: Corrections,
     /// When the figures were read.
     pub as_of: UnixMillis,
 }
