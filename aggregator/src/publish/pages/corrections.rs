@@ -3,9 +3,9 @@
 use maud::{Markup, html};
 use model::{Quality, Value};
 
-use super::instant;
 use super::view::PilotView;
 use super::words::Lang;
+use super::{day, instant};
 use crate::publish::corrections::{Row, Side};
 
 /// The latest corrections; nothing where there are none.
@@ -41,7 +41,7 @@ pub(super) fn block(view: &PilotView, lang: Lang) -> Markup {
                                 small class="num" { time datetime=(row.at) { (instant(row.at)) } @if let Some(id) = &row.id { " · " (id) } } }
                             td class="n num" data-label=(label("Was", "原值")) { (was(row, lang)) }
                             td class="n num" data-label=(label("Is", "现值")) { (now(row, lang)) }
-                            td class="n num" data-label=(label("Made", "更正时间")) { time datetime=(row.made_at) { (instant(row.made_at)) } }
+                            td class="n num" data-label=(label("Made", "更正时间")) { time datetime=(row.made_at) { (day(row.made_at)) } }
                         }
                         tr class="notes" { td colspan="4" { "#" (row.number) " " (row.author) (lang.of(": ", "：")) (row.reason) (superseded(row, lang)) } }
                     }
