@@ -410,7 +410,9 @@ async fn without_a_token_nothing_but_liveness_and_operations_answers() {
     site.ask_with(&token, "/api/v1/status").await.ok();
     let basic = base64::Engine::encode(&base64::prelude::BASE64_STANDARD, format!("me:{token}"));
     site.ask(Gate::Tokens, "/", &[(header::AUTHORIZATION, &format!("Basic {basic}"))]).await.ok();
-    let mistyped = format!("{}x", &token[..token.len() - 1]);
+    // One token in sixty-four ends in an x already.
+    let other = if token.ends_with('x') { 'y' } else { 'x' };
+    let mistyped = format!("{}{other}", &token[..token.len() - 1]);
     assert_eq!(site.ask_with(&mistyped, "/").await.status, StatusCode::UNAUTHORIZED);
 }
 
