@@ -194,8 +194,10 @@ pub(crate) fn of(data: &PilotData<'_>, part: Part<'_>, indicator: &Indicator, pe
             amounts::of_ratio(data, &pieces, &amounts, "kg", period)
         }
         Indicator::DefectRate => defects::tables(data, &pieces, period),
-        Indicator::ProductionCycle => cycles::of_orders(data, period),
-        Indicator::CycleTime => cycles::of_cycles(data, period),
+        Indicator::ProductionCycle if part == Part::Whole => cycles::of_orders(data, period),
+        Indicator::CycleTime if part == Part::Whole => cycles::of_cycles(data, period),
+        // Orders and cycle times are the pilot's: a workshop has no such figure, and nothing behind it.
+        Indicator::ProductionCycle | Indicator::CycleTime => Vec::new(),
     };
     tables.push(plan(data, indicator));
     tables.push(stops(data));

@@ -279,6 +279,20 @@ fn an_open_period_stands_on_its_closed_months() {
     assert!((half.actual.unwrap() - 6.0 * 0.1229).abs() < 1e-12);
 }
 
+#[test]
+fn orders_stand_behind_the_pilots_figure_and_no_workshops() {
+    let pilot = pilot("Asia/Shanghai", meter_and_pieces());
+    let data = vec![vec![stored(None, two_years(12.0, 12.0))], vec![stored(None, two_years(12.0, 12.0))]];
+    let workshop = model::Slug::parse("w").unwrap();
+    with(&pilot, data, |data, _| {
+        let has_steps = |part| {
+            let tables = crate::evidence::of(data, part, &model::Indicator::ProductionCycle, period("2016"));
+            tables.iter().any(|table| table.id == "steps")
+        };
+        assert!(has_steps(Part::Whole) && !has_steps(Part::Workshop(&workshop)));
+    });
+}
+
 proptest! {
     #[test]
     fn scaling_every_quantity_of_a_unit_changes_no_ratio(

@@ -10,7 +10,7 @@ use model::{PilotId, Quality, Reading, Registry, UnixMillis, Value};
 use serde::Serialize;
 use store::{ConflictRow, Store};
 
-use super::{NO_PILOT, wait_settled};
+use super::{pilot_if_named, wait_settled};
 use crate::publish::access::Viewer;
 use crate::publish::problem::Problem;
 use crate::publish::query::Params;
@@ -50,10 +50,7 @@ pub(crate) async fn conflicts(
 ) -> Result<Response, Problem> {
     let params = Params::read(&uri, &["pilot"])?;
     let registry = served.site.registry.get();
-    let pilot = params.pilot()?;
-    if pilot.as_ref().is_some_and(|id| !registry.pilots.contains_key(id) || !viewer.sees_id(id, &registry)) {
-        return Err(Problem::not_found("pilot", NO_PILOT));
-    }
+    let pilot = pilot_if_named(&params, &viewer, &registry)?;
     wait_settled(&served.site).await?;
     let site = Arc::clone(&served.site);
     Ok(stream::answer(Form::Json, move |rows| {

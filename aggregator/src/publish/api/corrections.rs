@@ -14,7 +14,7 @@ use model::{PilotId, Registry, UnixMillis};
 use serde_json::Value as Json;
 use store::{Made, Store, StoreError};
 
-use super::{NO_PILOT, wait_settled};
+use super::{pilot_if_named, wait_settled};
 use crate::publish::access::Viewer;
 use crate::publish::corrections::{NotCorrected, Row};
 use crate::publish::problem::Problem;
@@ -59,10 +59,7 @@ pub(crate) async fn list(
 ) -> Result<Response, Problem> {
     let params = Params::read(&uri, &KNOWN)?;
     let registry = served.site.registry.get();
-    let pilot = params.pilot()?;
-    if pilot.as_ref().is_some_and(|id| !registry.pilots.contains_key(id) || !viewer.sees_id(id, &registry)) {
-        return Err(Problem::not_found("pilot", NO_PILOT));
-    }
+    let pilot = pilot_if_named(&params, &viewer, &registry)?;
     let since = params.instant("since")?.unwrap_or(UnixMillis(i64::MIN));
     let (limit, after) = (params.limit()?, params.offset()?);
     let wanted = Wanted { after: i64::try_from(after).unwrap_or(i64::MAX), since, pilot, viewer, registry };

@@ -9,7 +9,7 @@ use axum::response::Response;
 use serde::Serialize;
 use store::Import;
 
-use super::NO_PILOT;
+use super::pilot_if_named;
 use crate::publish::access::Viewer;
 use crate::publish::problem::Problem;
 use crate::publish::query::Params;
@@ -32,10 +32,7 @@ pub(crate) async fn imports(
 ) -> Result<Response, Problem> {
     let params = Params::read(&uri, &["pilot"])?;
     let registry = served.site.registry.get();
-    let pilot = params.pilot()?;
-    if pilot.as_ref().is_some_and(|id| !registry.pilots.contains_key(id) || !viewer.sees_id(id, &registry)) {
-        return Err(Problem::not_found("pilot", NO_PILOT));
-    }
+    let pilot = pilot_if_named(&params, &viewer, &registry)?;
     let site = Arc::clone(&served.site);
     Ok(stream::answer(Form::Json, move |rows| {
         let imports = site.store.imports(pilot.as_ref())?;

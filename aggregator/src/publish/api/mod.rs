@@ -88,8 +88,16 @@ pub(crate) fn is_known(scope: &Scope, site: &Site, registry: &Registry) -> bool 
 /// The pilot of a request, if the viewer sees it; else the 404 that a missing one answers.
 fn visible_pilot(params: &Params, viewer: &Viewer, registry: &Registry) -> Result<PilotId, Problem> {
     params.required("pilot")?;
-    let pilot = params.pilot()?.filter(|id| registry.pilots.contains_key(id) && viewer.sees_id(id, registry));
-    pilot.ok_or_else(|| Problem::not_found("pilot", NO_PILOT))
+    pilot_if_named(params, viewer, registry)?.ok_or_else(|| Problem::not_found("pilot", NO_PILOT))
+}
+
+/// The same of a request that needs to name none.
+fn pilot_if_named(params: &Params, viewer: &Viewer, registry: &Registry) -> Result<Option<PilotId>, Problem> {
+    let pilot = params.pilot()?;
+    match pilot.as_ref().is_none_or(|id| registry.pilots.contains_key(id) && viewer.sees_id(id, registry)) {
+        true => Ok(pilot),
+        false => Err(Problem::not_found("pilot", NO_PILOT)),
+    }
 }
 
 /// Waits until figures and rollups hold everything acknowledged by now.

@@ -13,7 +13,7 @@ use model::{PilotId, Reason, Registry, UnixMillis};
 use serde::Serialize;
 use store::{RejectionRow, Store, StoreError, WholeOrParts};
 
-use super::{NO_PILOT, wait_settled};
+use super::{pilot_if_named, wait_settled};
 use crate::publish::access::Viewer;
 use crate::publish::problem::Problem;
 use crate::publish::query::Params;
@@ -127,10 +127,7 @@ pub(crate) async fn rejections(
 ) -> Result<Response, Problem> {
     let params = Params::read(&uri, &KNOWN)?;
     let registry = served.site.registry.get();
-    let pilot = params.pilot()?;
-    if pilot.as_ref().is_some_and(|id| !registry.pilots.contains_key(id) || !viewer.sees_id(id, &registry)) {
-        return Err(Problem::not_found("pilot", NO_PILOT));
-    }
+    let pilot = pilot_if_named(&params, &viewer, &registry)?;
     let since = params.instant("since")?.unwrap_or(UnixMillis(i64::MIN));
     let (limit, after, reason) = (params.limit()?, after_of(&params)?, reason_of(&params)?);
     wait_settled(&served.site).await?;
