@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::sync::atomic::{AtomicU32, Ordering};
 use std::time::Duration;
 
+use aggregator::evidence::Cell;
 use aggregator::{Aggregator, FigureQuery, RollupQuery, RollupRow, Width};
 use model::registry::{InForce, Pilot, parse_pilot};
 use model::{
@@ -259,14 +260,23 @@ fn two_years_of_a_plant_become_its_figures() {
     assert!(of("production_cycle").reduction.unwrap() > 0.25);
     assert_eq!(of("operating_cost").cost_scope, Some(vec!["energy.electricity".to_owned()]));
     // Every figure opens into inputs that give it again, also a group's.
-    let mut opened = 0;
+    let (mut opened, mut by_product) = (0, 0);
     for figure in figures.iter().chain(&plant.figures("region:hami", Some("2016"))) {
         let name = (&figure.scope, &figure.indicator, figure.period);
         let evidence = plant.aggregator.evidence(name, UnixMillis(0)).unwrap().unwrap();
         assert_eq!(evidence.comes_out_again, figure.actual.map(|_| true), "{name:?}");
         assert_eq!(figure.baseline.is_some(), figure.actual.is_some() && matches!(figure.scope, Scope::Pilot(_)));
         opened += u32::from(figure.actual.is_some());
+        let steps = evidence.tables.iter().find(|table| table.id == "steps").unwrap();
+        let is_whole = |row: &&Vec<Cell>| row[..2] == [Cell::from("ratio"), Cell::from("all products")];
+        if let Some(row) = steps.rows.iter().find(is_whole) {
+            let ratio = figure.actual.unwrap() / figure.adjusted_baseline.unwrap();
+            let Cell::Number(step) = row[2] else { panic!("{row:?}") };
+            assert!((step - ratio).abs() < 1e-12, "{name:?}: {step} is not {ratio}");
+            by_product += 1;
+        }
     }
+    assert_eq!(by_product, 2, "production cycle and cycle time, step by step");
     assert_eq!(opened, 12, "six indicators of the pilot, and of the group of one");
     let group = plant.figures("region:hami", Some("2016"));
     for figure in group.iter().filter(|figure| figure.state == State::Provisional) {

@@ -1,14 +1,15 @@
 //! Evidence of production cycles and cycle times: each product's values in both cohorts, and what other measures say.
 
-use model::{Period, UnixMillis, Window};
+use model::{Method, Period, UnixMillis, Window};
 
 use super::{Beside, Cell, Steps, Table};
 use crate::indicator::CONFIDENCE;
 use crate::indicator::cycle::{Cohort, Samples, cycle, production_cycle, samples};
 use crate::indicator::data::PilotData;
 use crate::statistics::cohort::hours_between;
-use crate::statistics::shift::{GeometricRatio, Variance};
+use crate::statistics::shift::{GeometricRatio, Variance, median_difference};
 use crate::statistics::survival::{Lifetime, Survival};
+use crate::sum::Sum;
 
 const COLUMNS: [&str; 8] =
     ["product", "side", "values", "open", "median", "median_low", "median_high", "geometric_mean"];
@@ -52,6 +53,9 @@ pub(super) fn of_orders(data: &PilotData<'_>, period: Period) -> Vec<Table> {
     let outcome =
         production_cycle(&Cohort::of(&data.orders, baseline_window), &Cohort::of(&data.orders, window), data.cut_off);
     let mut steps = Steps::new();
+    if outcome.method == Some(Method::HodgesLehmann) {
+        shift_steps(&complete, &mut steps);
+    }
     steps.close(outcome.actual, outcome.adjusted, "h");
     vec![steps.0, table, beside(&complete), cohort_windows(baseline_window, window, data.cut_off)]
 }
@@ -78,8 +82,25 @@ pub(super) fn of_cycles(data: &PilotData<'_>, period: Period) -> Vec<Table> {
     let [baseline, reporting] = &sides;
     let outcome = cycle(baseline, reporting, "piece");
     let mut steps = Steps::new();
+    shift_steps(&sides, &mut steps);
     steps.close(outcome.actual, outcome.adjusted, "h");
     vec![steps.0, table, beside(&sides), cohort_windows(data.baseline_window(), window, data.cut_off)]
+}
+
+/// What the baseline expects of each product made in both cohorts, and how much shorter its values have become.
+fn shift_steps([baseline, reporting]: &[Samples; 2], steps: &mut Steps) {
+    let (mut expected_all, mut logs) = (Sum::default(), Sum::default());
+    for (product, sample) in reporting {
+        let Some(base) = baseline.get(product) else { continue };
+        let expected = sample.n() as f64 * base.median();
+        let log = median_difference(sample.logs(), base.logs());
+        steps.add("expected", product, expected, "h", "n × the baseline's median");
+        steps.add("ratio", product, libm::exp(log), "", "r: median of all pairs, this period over baseline");
+        expected_all.add(expected);
+        logs.add(expected * log);
+    }
+    let together = libm::exp(logs.total() / expected_all.total());
+    steps.add("ratio", "all products", together, "", "R: exp(Σ expected × ln r / Σ expected); Y = R × A");
 }
 
 fn geometric_mean(logs: impl Iterator<Item = f64>) -> Option<f64> {

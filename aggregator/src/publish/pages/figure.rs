@@ -57,7 +57,7 @@ pub fn figure_page(view: &FigureView, lang: Lang) -> Markup {
             }
         }
     };
-    let note = Note::Figures;
+    let note = Note::Evidence;
     frame(&Frame { lang, title: &title, here, loading: None, as_of: Some(view.as_of), note }, &body)
 }
 

@@ -61,6 +61,8 @@ struct Frame<'a> {
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Note {
     Figures,
+    /// One figure, and what is behind it.
+    Evidence,
     /// Counts of messages, none of them a figure.
     Counts,
 }
@@ -101,6 +103,9 @@ fn frame(frame: &Frame<'_>, body: &Markup) -> Markup {
                             (lang.of("Every number on this page is a stored figure, rounded half to even; the ", "本页每个数字均为已存储的结果，按“四舍六入五成双”修约；未修约数值见"))
                             a href="/api/v1/figures?scope=programme" { (lang.of("API", "接口")) }
                             (lang.of(" gives it in full.", "。"))
+                        }
+                        Note::Evidence => {
+                            (lang.of("The figure is stored; what is behind it was computed for this page from the same data.", "结果为已存储数值；其依据由同一数据为本页即时计算。"))
                         }
                         Note::Counts => {
                             (lang.of("Counts of messages before duplicates are told apart; the same as JSON: ", "按消息计数（未剔除重复）；JSON 数据："))

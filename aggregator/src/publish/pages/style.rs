@@ -73,7 +73,7 @@ rect.untargeted{color:#64788f}
 .data th,.data td{text-align:right;padding:5px 0 5px 18px;border-bottom:1px solid var(--hair);vertical-align:top;font-weight:400}
 .data th:first-child,.data td:first-child{text-align:left;padding-left:0;white-space:nowrap}
 .data thead th{color:var(--muted);font-size:13px;border-bottom:1px solid var(--ink);vertical-align:bottom}
-.data .text{text-align:left}.why{max-width:640px}.effects{max-width:760px}.effects td:nth-child(2){width:45%}.effects tfoot th,.effects tfoot td{border-bottom:0;font-weight:600}.effects .seg{stroke:none}.effects th:first-child{white-space:normal}
+.data .text{text-align:left}.data td.text{min-width:3.4em}.why{max-width:640px}.effects{max-width:760px}.effects td:nth-child(2){width:45%}.effects tfoot th,.effects tfoot td{border-bottom:0;font-weight:600}.effects .seg{stroke:none}.effects th:first-child{white-space:normal}
 blockquote{margin:12px 0 0;padding-left:14px;border-left:2px solid var(--line);color:var(--muted);font-size:14px;max-width:52em}
 .truths .data th,.truths .data td{padding-left:8px}.truths .data th:first-child{padding-left:0}
 .scroll{overflow-x:auto}

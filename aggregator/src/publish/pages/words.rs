@@ -377,6 +377,8 @@ pub(crate) fn cell(lang: Lang, text: &str) -> String {
         "output" => lang.of("output", "产出"),
         "adjusted" => lang.of("adjusted", "调整后"),
         "amount" => lang.of("amount", "用量"),
+        "expected" => lang.of("expected", "应有"),
+        "ratio" => lang.of("ratio", "比值"),
         "modelled" => lang.of("modelled", "模型值"),
         "factor" => lang.of("factor", "折标系数"),
         "actual" => lang.of("actual", "实际"),
