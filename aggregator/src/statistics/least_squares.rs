@@ -19,6 +19,8 @@ pub const INTERCEPT: &str = "intercept";
 
 /// The rounding of one operation in double precision, as the rank check uses it.
 const ROUNDING: f64 = 2.2e-16;
+/// What a model takes lies between this and its inverse, or is zero.
+const LARGEST: f64 = 1e100;
 
 /// One variable of a model: its name and a value for each row.
 #[derive(Debug, Clone, PartialEq)]
@@ -402,11 +404,13 @@ fn check(
     Ok(())
 }
 
+/// Numbers whose squares, and the sums and quotients of these, are numbers too.
 fn finite(name: &str, values: &[f64]) -> Result<(), FitError> {
-    match values.iter().position(|value| !value.is_finite()) {
-        None => Ok(()),
-        Some(row) => Err(FitError::NotFinite { name: name.to_owned(), row, value: values[row] }),
+    if let Some(row) = values.iter().position(|value| !value.is_finite()) {
+        return Err(FitError::NotFinite { name: name.to_owned(), row, value: values[row] });
     }
+    let in_range = |value: &f64| *value == 0.0 || (1.0 / LARGEST..=LARGEST).contains(&value.abs());
+    if values.iter().all(in_range) { Ok(()) } else { Err(FitError::Range) }
 }
 
 /// Names and columns of the design, the intercept first.
