@@ -9,10 +9,13 @@ use jiff::civil::Date;
 use model::period::MonthNo;
 use model::registry::plan::Form;
 use model::registry::{PiecesFrom, Pilot};
-use model::{Figure, Finding, Indicator, Period, PeriodKind, PilotId, Quantity, Registry, Scope, SeriesId, UnixMillis};
-use store::{Registration, StoreError};
+use model::{
+    Figure, Finding, Indicator, Period, PeriodKind, PilotId, Quantity, Registry, Scope, SeriesId, SeriesKey, UnixMillis,
+};
+use store::{Correction, Registration, StoreError};
 
 use crate::derive::{broken, each_reading, stored_sums};
+use crate::evidence::corrections::{self, Entered};
 use crate::evidence::{self, Evidence};
 use crate::figure::{figures, is_moving, moved_figures};
 use crate::follow::{Changed, GROUPS_DUE_KEY, lock};
@@ -534,7 +537,18 @@ impl Aggregator {
         let cut_off = self.store.data_cutoff(id)?.unwrap_or(UnixMillis(0));
         let as_of = AsOf { open: mark.open, cut_off };
         let data = pilot_data(self, (pilot, &calendar), &sums, as_of, Inputs::of(indicator))?;
-        Ok(evidence::of(&data, part, indicator, period))
+        let mut tables = evidence::of(&data, part, indicator, period);
+        let entered = Entered::of(pilot, &tables, *indicator == Indicator::CycleTime);
+        let corrections = corrections::table(&entered, &self.corrections_of(id)?);
+        tables.extend(Some(corrections).filter(|table| !table.rows.is_empty()));
+        Ok(tables)
+    }
+
+    /// Every correction of a pilot's readings, with the series that it is of.
+    fn corrections_of(&self, pilot: &PilotId) -> Result<Vec<(Correction, SeriesKey)>, StoreError> {
+        let named = |correction: Correction| Some((self.store.entry(correction.series)?.key, correction));
+        let all = self.store.corrections(0, Some(pilot), usize::MAX)?;
+        Ok(all.into_iter().filter_map(named).map(|(key, correction)| (correction, key)).collect())
     }
 
     pub(crate) fn answer(&self, query: &FigureQuery, now: UnixMillis) -> Result<Vec<Figure>, StoreError> {

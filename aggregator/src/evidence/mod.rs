@@ -9,6 +9,7 @@
 //! - a table is data: rows of named cells, numbers with every digit.
 
 mod amounts;
+pub(crate) mod corrections;
 mod cycles;
 mod defects;
 
@@ -94,6 +95,11 @@ impl Table {
     fn row<const N: usize>(&mut self, cells: [Cell; N]) {
         debug_assert_eq!(N, self.columns.len(), "a row of table {}", self.id);
         self.rows.push(cells.into());
+    }
+
+    /// The cell of a row under a column.
+    fn cell<'t>(&self, row: &'t [Cell], column: &str) -> Option<&'t Cell> {
+        row.get(self.columns.iter().position(|name| *name == column)?)
     }
 }
 

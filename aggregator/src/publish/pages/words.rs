@@ -278,6 +278,10 @@ pub(crate) fn table(lang: Lang, id: &str) -> (&'static str, &'static str) {
             lang.of("For reviewers; none of it sets the standing.", "供审阅，不用于评定进度。"),
         ),
         "stops" => (lang.of("Stops", "停产"), ""),
+        "corrections" => (
+            lang.of("Corrections that touched it", "涉及的修正"),
+            lang.of("Of readings in the months above, or next to them.", "上列月份内及相邻读数的修正。"),
+        ),
         "pilots" => (lang.of("The pilots of this group", "所含试点"), ""),
         _ => (lang.of("More", "其他"), ""),
     }
@@ -351,9 +355,24 @@ pub(crate) fn column(lang: Lang, id: &str) -> String {
         "model" => lang.of("model", "模型"),
         "leverage" => lang.of("leverage", "杠杆值"),
         "beyond" => lang.of("beyond the baseline", "超出基准范围"),
-        other => return other.to_owned(),
+        other => return column_of_acts(lang, other).to_owned(),
     };
     word.to_owned()
+}
+
+/// The head of a column of what people did to the data.
+fn column_of_acts(lang: Lang, id: &str) -> &str {
+    match id {
+        "number" => lang.of("no.", "编号"),
+        "made_at" => lang.of("made at", "修正时间"),
+        "author" => lang.of("by", "修正人"),
+        "action" => lang.of("what", "操作"),
+        "at" => lang.of("reading of", "读数时间"),
+        "was" => lang.of("was", "原值"),
+        "now" => lang.of("is now", "现值"),
+        "superseded_by" => lang.of("replaced by", "被取代于"),
+        other => other,
+    }
 }
 
 /// A word that evidence uses in a cell; names and sentences stay as they are.
@@ -372,6 +391,9 @@ pub(crate) fn cell(lang: Lang, text: &str) -> String {
         "invalidates" => lang.of("not valid", "无效"),
         "flags" => lang.of("flagged", "提示"),
         "shown only" => lang.of("shown only", "仅列示"),
+        "set" => lang.of("set", "改值"),
+        "void" => lang.of("void", "作废"),
+        "withdraw" => lang.of("withdrawn", "撤回修正"),
         "baseline_amount" => lang.of("baseline amount", "基准期用量"),
         "baseline_output" => lang.of("baseline output", "基准期产出"),
         "output" => lang.of("output", "产出"),
