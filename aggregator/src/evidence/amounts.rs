@@ -2,6 +2,7 @@
 
 use model::Period;
 
+use super::charges::{Charged, charges};
 use super::{Beside, Cell, Steps, Table, counted, inputs_table, month_label, months_table, output_table};
 use crate::indicator::CONFIDENCE;
 use crate::indicator::baseline::{Baseline, Compared, Use, asked};
@@ -265,7 +266,8 @@ pub(super) fn of_cost(data: &PilotData<'_>, pieces: &Pieces, cost: &Cost, period
             }
         }
     }
-    let beside = cost_beside(data, pieces, &months, nominal, &price::Cost::of(&items));
+    let charges = charges(data, cost, &months);
+    let beside = cost_beside(data, pieces, &months, (nominal, &charges), &price::Cost::of(&items));
     vec![
         steps.0,
         beside,
@@ -280,14 +282,19 @@ fn cost_beside(
     data: &PilotData<'_>,
     pieces: &Pieces,
     months: &Months,
-    nominal: (f64, f64),
+    (nominal, charges): ((f64, f64), &[Charged]),
     indexes: &price::Cost,
 ) -> Table {
     let mut beside = Beside::new();
     let (q0, q1) = (pieces.weighted(data.pilot, &months.baseline), pieces.weighted(data.pilot, &months.reporting));
-    let charges = charges(data, months);
-    let per = |cost: f64, output: f64| Some(cost / output).filter(|_| output > 0.0);
-    let (then, now) = (per(nominal.0 + charges.0, q0), per(nominal.1 + charges.1, q1));
+    // A charge that cannot be told leaves the cost of its period untold, too.
+    let with = |nominal: f64, side: fn(&Charged) -> Option<f64>| {
+        let all: Option<Vec<f64>> = charges.iter().map(side).collect();
+        all.map(|all| nominal + sum(all))
+    };
+    let per = |cost: Option<f64>, output: f64| cost.map(|cost| cost / output).filter(|_| output > 0.0);
+    let then = per(with(nominal.0, |charged| charged.baseline), q0);
+    let now = per(with(nominal.1, |charged| charged.reporting), q1);
     beside.add("nominal_unit_cost", "", now, "CNY");
     beside.add("nominal_unit_cost_baseline", "", then, "CNY");
     beside.add(
@@ -296,27 +303,12 @@ fn cost_beside(
         then.zip(now).filter(|(then, _)| *then > 0.0).map(|(a, b)| b / a - 1.0),
         "",
     );
-    if !data.pilot.charges.is_empty() {
-        beside.add("charges_baseline", "", charges.0, "CNY");
-        beside.add("charges", "", charges.1, "CNY");
+    for charged in charges {
+        beside.add("charges_baseline", charged.kind, charged.baseline, "CNY");
+        beside.add("charges", charged.kind, charged.reporting, "CNY");
     }
     beside.add("price_index_laspeyres", "", indexes.laspeyres(), "");
     beside.add("price_index_paasche", "", indexes.paasche(), "");
     beside.add("price_index_fisher", "", indexes.fisher(), "");
     beside.0
-}
-
-/// Demand, power factor and surcharges over the counted months: each so much a month from its day on.
-fn charges(data: &PilotData<'_>, months: &Months) -> (f64, f64) {
-    let kinds: std::collections::BTreeSet<&str> =
-        data.pilot.charges.iter().map(|charge| charge.kind.as_str()).collect();
-    let of_month = |month: usize| {
-        let first = data.axis.month(month).first_day();
-        sum(kinds.iter().filter_map(|kind| {
-            let in_force = data.pilot.charges.iter().filter(|charge| charge.kind == **kind && charge.from <= first);
-            in_force.max_by_key(|charge| charge.from).map(|charge| charge.value)
-        }))
-    };
-    let over = |months: &[usize]| sum(months.iter().map(|&month| of_month(month)));
-    (over(&months.baseline), over(&months.reporting))
 }

@@ -9,6 +9,7 @@
 //! - a table is data: rows of named cells, numbers with every digit.
 
 mod amounts;
+mod charges;
 pub(crate) mod corrections;
 mod cycles;
 mod defects;

@@ -184,9 +184,8 @@ fn energy_that_carries_a_product_enters_product_by_product() {
     assert!((outcome.ratio().unwrap() - 1.0).abs() < 1e-12, "the same per piece of each product");
 }
 
-#[test]
-fn operating_cost_is_at_the_baselines_band_prices() {
-    // The method's vector: R = 0.797835942…
+/// The method's vector of operating cost: R = 0.797835942…
+fn electricity_by_band() -> (Pilot, Vec<Vec<Stored>>) {
     let mut pilot = pilot("Asia/Shanghai", meter_and_pieces());
     let prices = |values: [f64; 4]| ["sharp", "peak", "flat", "valley"].into_iter().zip(values).collect::<Vec<_>>();
     let hours = [("sharp", 10, 11), ("peak", 8, 10), ("valley", 0, 6)];
@@ -215,7 +214,12 @@ fn operating_cost_is_at_the_baselines_band_prices() {
         months("2015", [2_000.0, 9_000.0, 12_000.0, 7_000.0], [1.2, 1.0, 0.65, 0.35]),
         months("2016", [800.0, 7_000.0, 11_500.0, 9_200.0], [1.44, 1.2, 0.72, 0.3]),
     ];
-    let data = vec![vec![stored(None, energy.concat())], vec![stored(None, two_years(1_000.0, 1_080.0))]];
+    (pilot, vec![vec![stored(None, energy.concat())], vec![stored(None, two_years(1_000.0, 1_080.0))]])
+}
+
+#[test]
+fn operating_cost_is_at_the_baselines_band_prices() {
+    let (pilot, data) = electricity_by_band();
     let outcome = with(&pilot, data, |data, pieces| {
         cost::outcome(data, pieces, &cost::cost(data, Part::Whole).unwrap(), period("2016"))
     });
@@ -224,6 +228,87 @@ fn operating_cost_is_at_the_baselines_band_prices() {
     assert!((1.0 - outcome.ratio().unwrap() - 0.20216405782225633).abs() < 1e-10);
     assert_eq!(rules(&outcome), ["energy_cost_only"]);
     assert_eq!(outcome.cost_scope, Some(vec!["energy.electricity".to_owned()]));
+}
+
+/// What stands beside the operating cost of 2016: `(what, of)` and its value.
+fn beside_cost(pilot: &Pilot, data: Vec<Vec<Stored>>) -> impl Fn(&str, &str) -> Option<f64> {
+    use crate::evidence::Cell;
+    let tables = with(pilot, data, |data, _| {
+        crate::evidence::of(data, Part::Whole, &model::Indicator::OperatingCost, period("2016"))
+    });
+    let beside = tables.into_iter().find(|table| table.id == "beside").unwrap();
+    move |what, of| {
+        let row = beside.rows.iter().find(|row| row[..2] == [Cell::from(what), Cell::from(of)])?;
+        if let Cell::Number(number) = row[2] { Some(number) } else { None }
+    }
+}
+
+#[test]
+fn charges_stand_in_nominal_cost_each_for_itself() {
+    let (pilot, data) = electricity_by_band();
+    let bare = beside_cost(&pilot, data.clone());
+    let near = |value: Option<f64>, expected: f64| assert!((value.unwrap() - expected).abs() < 1e-9, "{value:?}");
+    near(bare("nominal_unit_cost_change", ""), -0.11932255581216311);
+    near(bare("price_index_fisher", ""), 1.1158235355699782);
+    assert_eq!(bare("charges", "demand"), None);
+
+    let charges = r#"
+[[charge]]
+kind = "demand"
+from = 2015-01-01
+value = 100.0
+[[charge]]
+kind = "demand"
+from = 2016-07-01
+value = 50.0
+[[charge]]
+kind = "differential"
+from = 2016-01-01
+value = 0.1
+unit = "CNY/kWh"
+[[charge]]
+kind = "power_factor"
+from = 2015-01-01
+value = -0.02
+unit = "1"
+"#;
+    let mut charged = pilot.clone();
+    charged.charges = crate::fixture::registered("Asia/Shanghai", charges).charges;
+    let with_charges = beside_cost(&charged, data.clone());
+    near(with_charges("charges_baseline", "demand"), 1_200.0);
+    near(with_charges("charges", "demand"), 900.0);
+    near(with_charges("charges_baseline", "differential"), 0.0);
+    near(with_charges("charges", "differential"), 2_850.0);
+    near(with_charges("charges", "power_factor"), -0.02 * 20_592.0);
+    near(with_charges("nominal_unit_cost", ""), (20_592.0 * 0.98 + 900.0 + 2_850.0) / 1_080.0);
+    near(with_charges("nominal_unit_cost_baseline", ""), (21_650.0 * 0.98 + 1_200.0) / 1_000.0);
+
+    // The efficiency figure knows nothing of penalties.
+    let of = |pilot: &Pilot| {
+        with(pilot, data.clone(), |data, pieces| {
+            cost::outcome(data, pieces, &cost::cost(data, Part::Whole).unwrap(), period("2016")).ratio()
+        })
+    };
+    assert_eq!(of(&charged), of(&pilot));
+}
+
+#[test]
+fn a_charge_for_electricity_that_is_not_in_scope_is_not_told() {
+    let (mut pilot, mut data) = electricity_by_band();
+    pilot.series.push(series("cost.labour", Kind::Delta, "CNY"));
+    let part = Band { band: crate::tariff::NO_BAND, base: crate::tariff::NO_BAND, value: 10.0, cost: 10.0 };
+    let of = |year: &str| (1..=12).map(|n| month(&format!("{year}-{n:02}"), 10.0, vec![part])).collect::<Vec<_>>();
+    data.push(vec![stored(None, [of("2015"), of("2016")].concat())]);
+    pilot.cost_scope = Some(vec!["cost.labour".to_owned()]);
+    pilot.charges = crate::fixture::registered(
+        "Asia/Shanghai",
+        "[[charge]]\nkind = \"punitive\"\nfrom = 2016-01-01\nvalue = 0.3\nunit = \"CNY/kWh\"\n",
+    )
+    .charges;
+    let beside = beside_cost(&pilot, data);
+    assert_eq!(beside("charges_baseline", "punitive"), Some(0.0));
+    assert_eq!((beside("charges", "punitive"), beside("nominal_unit_cost", "")), (None, None));
+    assert!(beside("nominal_unit_cost_baseline", "").is_some());
 }
 
 #[test]

@@ -176,12 +176,25 @@ pub struct PriceIndex {
     pub value: f64,
 }
 
-/// `[[charge]]`: demand, power factor, surcharge; shown in nominal cost only.
+/// `[[charge]]`: what is billed beside the price of a kWh; shown in nominal cost only. Of one kind, the last that began holds.
 #[derive(Debug, Clone)]
 pub struct Charge {
+    /// `demand`, `power_factor`, `differential`, `punitive` or `surcharge`.
     pub kind: String,
     pub from: Date,
     pub value: f64,
+    pub per: ChargePer,
+}
+
+/// What a charge is so much for.
+#[derive(Debug, Clone, Copy, PartialEq, Eq)]
+pub enum ChargePer {
+    /// CNY a month.
+    Month,
+    /// CNY for each kWh of electricity.
+    Kwh,
+    /// A share of the month's bill for electricity; below zero it is a bonus.
+    Bill,
 }
 
 /// `[[factor]]`: the pilot's own kgce factor of a carrier, per canonical unit of the carrier.

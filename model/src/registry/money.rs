@@ -4,12 +4,12 @@ use std::sync::Arc;
 
 use super::parse::{name_of, noted};
 use super::raw::{RawCharge, RawFactor, RawIndex, RawPrice};
-use super::{Charge, FactorOverride, Price, PriceIndex};
+use super::{Charge, ChargePer, FactorOverride, Price, PriceIndex};
 use crate::Quantity;
 use crate::document::{Document, Item};
 use crate::quantity::PerUnit;
 
-const CHARGES: [&str; 3] = ["demand", "power_factor", "surcharge"];
+const CHARGES: [&str; 5] = ["demand", "power_factor", "differential", "punitive", "surcharge"];
 
 pub(super) fn price(doc: &mut Document<'_>, item: &Item<RawPrice>) -> Option<Price> {
     let raw = &item.value;
@@ -60,7 +60,18 @@ pub(super) fn charge(doc: &mut Document<'_>, item: &Item<RawCharge>) -> Option<C
     if !raw.value.is_finite() {
         doc.mistake(item.line_of("value"), format!("charge `{}` needs a number, not {}", raw.kind, raw.value));
     }
-    (known && raw.value.is_finite()).then(|| Charge { kind: raw.kind.clone(), from: raw.from.0, value: raw.value })
+    let per = match raw.unit.as_deref() {
+        None | Some("CNY/month" | "元/月") => Some(ChargePer::Month),
+        Some("CNY/kWh" | "元/kWh") => Some(ChargePer::Kwh),
+        Some("1") => Some(ChargePer::Bill),
+        Some(other) => {
+            let text = format!("charge unit `{other}` is none of CNY/month, CNY/kWh, 1 (a share of the bill)");
+            doc.mistake(item.line_of("unit"), text);
+            None
+        }
+    };
+    let per = per.filter(|_| known && raw.value.is_finite())?;
+    Some(Charge { kind: raw.kind.clone(), from: raw.from.0, value: raw.value, per })
 }
 
 fn carrier<T>(doc: &mut Document<'_>, item: &Item<T>, carrier: &str) -> Option<Arc<str>> {

@@ -174,6 +174,7 @@ pub(super) struct RawCharge {
     pub(super) kind: String,
     pub(super) from: Day,
     pub(super) value: f64,
+    pub(super) unit: Option<String>,
 }
 
 impl Section for RawCharge {

@@ -185,7 +185,7 @@ fn every_bad_file_says_what_would_be_right() {
     pilot-money.toml:30: carrier `natural gas` is no single word such as `natural_gas`; series name it `energy.<carrier>`
     pilot-money.toml:39: price `diesel from 2015-01-01` stands twice; the other one is on line 34
     pilot-money.toml:47: index 0 of `labour` must be above 0
-    pilot-money.toml:50: charge `fine` is none of demand, power_factor, surcharge
+    pilot-money.toml:50: charge `fine` is none of demand, power_factor, differential, punitive, surcharge
     pilot-money.toml:52: charge `fine` needs a number, not NaN
     pilot-money.toml:56: factor 0 of `natural_gas` must be above 0
     pilot-money.toml:57: unit `tce/m3` does not fit `natural_gas`, which is counted in m3: such as `kgce/m3`
