@@ -10,7 +10,7 @@ use std::time::Instant;
 
 use aggregator::Aggregator;
 use aggregator::figure::figures;
-use aggregator::indicator::data::{Part, PilotData, Stored};
+use aggregator::indicator::data::{Measured, Part, Stored};
 use aggregator::orders::{Cohorts, Orders};
 use aggregator::rollup::months::{Adder, MonthSums, local_months};
 use aggregator::rollup::{MonthBlob, Roller, Spec, quarter_of, utc_month_of};
@@ -212,7 +212,7 @@ fn main() {
     for _ in 0..N_PILOTS {
         let stored = sums.iter().map(|sums| vec![Stored { product: None, sums: Arc::clone(sums) }]).collect();
         let moving = (Arc::new(Orders::of(&orders)), Cohorts::default(), UnixMillis(1_767_196_800_000));
-        let data = PilotData::new((&pilot, &calendar, &factors), stored, moving, open);
+        let data = Measured::new((&pilot, &calendar, &factors), stored, moving, open);
         let figures = figures(&data, &programme, Part::Whole, &|_| true);
         n_figures += figures.values().map(Vec::len).sum::<usize>();
     }

@@ -11,9 +11,10 @@ use model::{
 use seeds::factors::Basis;
 
 use crate::indicator::cycle::{Cohort, Log, MOVING, cycle, production_cycle_with, samples};
-use crate::indicator::data::{Part, PilotData};
+use crate::indicator::data::{Measured, Part, PilotData};
 use crate::indicator::output::Pieces;
-use crate::indicator::{CONFIDENCE, Outcome, cost, defects, energy, finding, fingerprint, pollutant, ratio};
+use crate::indicator::plan::Asked;
+use crate::indicator::{Outcome, cost, defects, energy, finding, fingerprint, pollutant, ratio};
 use crate::orders::n_within;
 use crate::standing::{Index, fractional_year, leading, paths, period_end, stages};
 use crate::statistics::pace::achieved_rate;
@@ -28,7 +29,7 @@ pub type Figures = BTreeMap<Indicator, Vec<Figure>>;
 
 /// The figures of a pilot or of one of its workshops, of the indicators that are wanted.
 pub fn figures(
-    data: &PilotData<'_>,
+    data: &Measured<'_>,
     programme: &Programme,
     part: Part<'_>,
     wanted: &dyn Fn(&Indicator) -> bool,
@@ -46,8 +47,9 @@ pub fn figures(
             if !data.has_any(&indicator) {
                 return (indicator, Vec::new());
             }
-            let plan = Plan::of(programme, data, &scope, &indicator);
-            let outcomes = outcomes(data, part, &pieces, &indicator, &periods);
+            let data = data.under(data.pilot.terms(&indicator));
+            let plan = Plan::of(programme, &data, &scope, &indicator);
+            let outcomes = outcomes(&data, part, &pieces, &indicator, &periods);
             let figures = periods.iter().zip(outcomes);
             let figures = figures.map(|(&period, outcome)| plan.figure(period, outcome)).collect();
             (indicator, without_repeats(figures, data.axis.open()))
@@ -61,16 +63,17 @@ pub fn is_moving(figure: &Figure) -> bool {
 }
 
 /// The stored production cycles of a pilot, with those made again that go with how long orders have been followed.
-pub fn moved_figures(data: &PilotData<'_>, programme: &Programme, stored: &[Figure]) -> Vec<Figure> {
+pub fn moved_figures(data: &Measured<'_>, programme: &Programme, stored: &[Figure]) -> Vec<Figure> {
     let scope = Scope::Pilot(data.pilot.id.clone());
     let indicator = Indicator::ProductionCycle;
+    let data = data.under(data.pilot.terms(&indicator));
     // One figure may stand for all that are insufficient for the same reason.
     let periods = match stored {
         [_] => periods(data.axis.first, data.axis.open()),
         [..] => stored.iter().filter(|figure| is_moving(figure)).map(|figure| figure.period).collect(),
     };
-    let plan = Plan::of(programme, data, &scope, &indicator);
-    let moved = periods.iter().zip(production_cycles(data, &periods));
+    let plan = Plan::of(programme, &data, &scope, &indicator);
+    let moved = periods.iter().zip(production_cycles(&data, &periods));
     let mut figures: BTreeMap<Period, Figure> = stored.iter().map(|figure| (figure.period, figure.clone())).collect();
     figures.extend(moved.map(|(&period, outcome)| (period, plan.figure(period, outcome))));
     without_repeats(figures.into_values().collect(), data.axis.open())
@@ -93,7 +96,7 @@ fn without_repeats(mut figures: Vec<Figure>, open: MonthNo) -> Vec<Figure> {
 }
 
 /// What is computed of a pilot: the fixed indicators and its pollutants.
-pub fn indicators(data: &PilotData<'_>) -> Vec<Indicator> {
+pub fn indicators(data: &Measured<'_>) -> Vec<Indicator> {
     let pollutants = pollutant::pollutants(data.pilot).into_iter().map(Indicator::PollutantIntensity);
     Indicator::FIXED.into_iter().chain(pollutants).collect()
 }
@@ -152,7 +155,7 @@ fn outcomes(
         Indicator::CycleTime => match part {
             Part::Whole => {
                 let baseline = samples(&data.cycles, data.baseline_window());
-                let of = |window| cycle(&baseline, &samples(&data.cycles, window), "piece");
+                let of = |window| cycle(&baseline, &samples(&data.cycles, window), "piece", data.confidence());
                 against(of_windows(data, periods, &of), fingerprint::of_cycles(data, &data.cycles))
             }
             Part::Workshop(_) => none(finding("no_series", "cycle times are figured for the pilot as a whole")),
@@ -176,7 +179,7 @@ fn production_cycles(data: &PilotData<'_>, periods: &[Period]) -> Vec<Outcome> {
     let log = Log::of(&baseline, orders.last_event.unwrap_or(data.cut_off));
     let outcomes = of_windows(data, periods, &|window| {
         let cohort = Cohort::of(orders, window);
-        let mut outcome = production_cycle_with((&baseline, &curve), &cohort, data.cut_off);
+        let mut outcome = production_cycle_with((&baseline, &curve), &cohort, data.cut_off, data.confidence());
         log.caution(&cohort, &mut outcome);
         let left_out = [
             ("cancelled_orders", &orders.cancelled, "cancelled"),
@@ -207,16 +210,18 @@ struct Plan<'a> {
     indicator: &'a Indicator,
     stages: Vec<Stage>,
     t0: f64,
+    asked: Asked,
 }
 
 impl<'a> Plan<'a> {
     fn of(programme: &Programme, data: &PilotData<'_>, scope: &'a Scope, indicator: &'a Indicator) -> Plan<'a> {
-        let end = data.pilot.baseline.to;
-        let t0 = after(end);
-        Plan { scope, indicator, stages: programme.stages(indicator), t0 }
+        let t0 = after(data.terms.baseline.to);
+        let asked = Asked::of((data.pilot, data.factors), programme, indicator);
+        Plan { scope, indicator, stages: programme.stages(indicator), t0, asked }
     }
 
     fn figure(&self, period: Period, outcome: Outcome) -> Figure {
+        let outcome = Outcome { asked: self.asked, ..outcome };
         let paths = paths(&self.stages, self.t0, period);
         let mut figure = assemble(self.scope, self.indicator, period, &self.stages, &paths, outcome);
         let ratio = figure.reduction.filter(|_| figure.state != State::Insufficient).map(|reduction| 1.0 - reduction);
@@ -257,6 +262,7 @@ pub fn assemble(
     figure.coverage = outcome.coverage;
     figure.cost_scope = outcome.cost_scope;
     (figure.method, figure.baseline, figure.effects) = (outcome.method, outcome.baseline, outcome.effects);
+    (figure.confidence, figure.plan) = (outcome.asked.confidence.two_sided(), outcome.asked.plan);
     figure.findings = outcome.findings;
     if let Some(certainty) = outcome.certainty.filter(|_| ratio.is_some()) {
         let end = |ratio: f64| Some(1.0 - ratio).filter(|end| end.is_finite());
@@ -304,7 +310,7 @@ pub fn empty(scope: &Scope, indicator: &Indicator, period: Period) -> Figure {
         adjusted_baseline: None,
         reduction: None,
         ci: None,
-        confidence: CONFIDENCE.two_sided(),
+        confidence: Asked::default().confidence.two_sided(),
         variance: None,
         annual_rate: None,
         output: None,
@@ -322,6 +328,7 @@ pub fn empty(scope: &Scope, indicator: &Indicator, period: Period) -> Figure {
         findings: Vec::new(),
         method: None,
         baseline: None,
+        plan: None,
         effects: None,
         cost_scope: None,
         pilots_included: None,
@@ -338,15 +345,15 @@ fn after(day: Date) -> f64 {
 }
 
 /// The figure of a scope that has none stored: the programme's targets with the glide path from `baseline_end` (none if the
-/// scope has no pilot: then no path has begun), and why there is no more.
+/// scope has no pilot: then no path has begun), and why there is no more: `outcome` has no numbers.
 pub fn without_data(
     programme: &Programme,
     (scope, baseline_end): (&Scope, Option<Date>),
     indicator: &Indicator,
     period: Period,
-    findings: Vec<Finding>,
+    outcome: Outcome,
 ) -> Figure {
     let stages = programme.stages(indicator);
     let paths = baseline_end.map_or_else(|| vec![1.0; stages.len()], |end| paths(&stages, after(end), period));
-    assemble(scope, indicator, period, &stages, &paths, Outcome { findings, ..Outcome::default() })
+    assemble(scope, indicator, period, &stages, &paths, outcome)
 }

@@ -20,7 +20,7 @@ use crate::evidence::{self, Evidence};
 use crate::figure::{figures, is_moving, moved_figures};
 use crate::follow::{Changed, GROUPS_DUE_KEY, lock};
 use crate::group::{belongs, groups, groups_of, roll_up};
-use crate::indicator::data::{Part, PilotData, Stored};
+use crate::indicator::data::{Measured, Part, Stored};
 use crate::indicator::pollutant::pollutants;
 use crate::indicator::ratio::decrease_finding;
 use crate::ledger::{Reasons, Touch};
@@ -169,12 +169,12 @@ fn pilot_data<'a>(
     sums: &Sums,
     AsOf { open, cut_off }: AsOf,
     inputs: Inputs,
-) -> Result<PilotData<'a>, StoreError> {
+) -> Result<Measured<'a>, StoreError> {
     let with_orders = inputs.has(Inputs::ORDERS) || inputs.has(Inputs::CUT_OFF) || pilot.pieces == PiecesFrom::Orders;
     let orders = if with_orders { aggregator.orders_of(&pilot.id)? } else { Arc::default() };
     let cycles = if inputs.has(Inputs::CYCLES) { cycles_of(aggregator, pilot)? } else { Cohorts::default() };
     let stored = sums.by_series.clone();
-    let mut data = PilotData::new((pilot, calendar, &aggregator.factors), stored, (orders, cycles, cut_off), open);
+    let mut data = Measured::new((pilot, calendar, &aggregator.factors), stored, (orders, cycles, cut_off), open);
     if inputs.has(Inputs::SUMS) {
         data.temperatures = temperatures_of(aggregator, pilot)?;
     }
@@ -218,7 +218,7 @@ pub(crate) fn figure_pilot(
 
 /// The daily means of the outdoor temperatures that the pilot's plans name; days below [`DAY_COVERAGE_MIN`] have none.
 fn temperatures_of(aggregator: &Aggregator, pilot: &Pilot) -> Result<BTreeMap<usize, BTreeMap<Date, f64>>, StoreError> {
-    let plan = &pilot.energy_plan;
+    let plan = &pilot.plans.energy;
     let forms = std::iter::once(&plan.default).chain(plan.carriers.values()).map(|plan| &plan.form);
     let mut temperatures = BTreeMap::new();
     for form in forms {
@@ -268,8 +268,8 @@ fn cycles_of(aggregator: &Aggregator, pilot: &Pilot) -> Result<Cohorts, StoreErr
 }
 
 /// What stored figures begin with: their format. No blob of the first format, which began with the number of figures,
-/// begins so. 4: what of them is to be published is noted beside them.
-const FORMAT: [u8; 5] = [0xff, 0xff, 0xff, 0xff, 4];
+/// begins so. 4: what of them is to be published is noted beside them. 5: `plan`.
+const FORMAT: [u8; 5] = [0xff, 0xff, 0xff, 0xff, 5];
 
 /// A scope's figures as bytes.
 pub(crate) fn encode(figures: &[Figure]) -> Result<Vec<u8>, StoreError> {
@@ -537,7 +537,7 @@ impl Aggregator {
         let cut_off = self.store.data_cutoff(id)?.unwrap_or(UnixMillis(0));
         let as_of = AsOf { open: mark.open, cut_off };
         let data = pilot_data(self, (pilot, &calendar), &sums, as_of, Inputs::of(indicator))?;
-        let mut tables = evidence::of(&data, part, indicator, period);
+        let mut tables = evidence::of(&data, &self.programme, part, indicator, period);
         let entered = Entered::of(pilot, &tables, *indicator == Indicator::CycleTime);
         let corrections = corrections::table(&entered, &self.corrections_of(id)?);
         tables.extend(Some(corrections).filter(|table| !table.rows.is_empty()));

@@ -37,7 +37,7 @@ const BLOBS_PER_TX: usize = 48;
 /// How long the follower waits for more before it looks at the calendar (a month may have closed) and the stop flag.
 const WAIT: Duration = Duration::from_millis(200);
 /// Raise when the arithmetic changes: everything is computed again at the next start.
-pub(crate) const METHOD: u32 = 3;
+pub(crate) const METHOD: u32 = 4;
 
 /// What the threads of one process share about the aggregator.
 #[derive(Debug, Default)]

@@ -10,12 +10,15 @@ use model::{Figure, Indicator, Method, Period, Pilot, Programme, Registry, Scope
 
 use crate::figure::assemble;
 use crate::indicator::effects::add_up;
-use crate::indicator::{CONFIDENCE, Certainty, Outcome, finding};
+use crate::indicator::{Certainty, Outcome, finding};
 use crate::standing::Cap;
+use crate::statistics::Confidence;
 use crate::statistics::adjusted::{Comparison, RatioInterval};
 use crate::statistics::pooled::welch_satterthwaite;
 use crate::sum::{Sum, sum};
 
+/// Of a group's interval, whatever its pilots' plans ask for: it comes from their variances, not from their intervals.
+const CONFIDENCE: Confidence = Confidence::NINETY;
 /// A group whose pilots with an assumption in their figure weigh more than this is at best on track itself: what is
 /// sufficient to compute a figure (0.8) must also be free of assumptions to prove it.
 const CAPPED_SHARE_MAX: f64 = 0.2;

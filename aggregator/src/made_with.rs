@@ -33,14 +33,17 @@ impl MadeWith {
         }
     }
 
-    /// Why figures made with `self` may differ from figures made with `before`.
+    /// Why figures made with `self` may differ from figures made with `before`. What another program says of a registry file
+    /// cannot be compared: its figures differ by method, and no edit is named that nobody made.
     pub(crate) fn reasons_since(&self, before: &MadeWith) -> Reasons {
-        let method = self.method != before.method || self.programme != before.programme;
+        if self.method != before.method {
+            return Reason::MethodChange.into();
+        }
         let parts = [
             (self.factors != before.factors, Reason::FactorChange),
             (self.baseline != before.baseline, Reason::BaselineChange),
             (self.registry != before.registry, Reason::RegistryChange),
-            (method, Reason::MethodChange),
+            (self.programme != before.programme, Reason::MethodChange),
         ];
         parts.into_iter().filter(|(differs, _)| *differs).map(|(_, reason)| reason).collect()
     }
@@ -71,6 +74,7 @@ mod tests {
             (MadeWith { baseline: one, ..before.clone() }, &[Reason::BaselineChange]),
             (MadeWith { registry: one, ..before.clone() }, &[Reason::RegistryChange]),
             (MadeWith { method: 2, ..before.clone() }, &[Reason::MethodChange]),
+            (MadeWith { method: 2, baseline: one, registry: one, ..before.clone() }, &[Reason::MethodChange]),
             (MadeWith { programme: one, ..before.clone() }, &[Reason::MethodChange]),
             (
                 MadeWith { factors: one, registry: one, ..before.clone() },

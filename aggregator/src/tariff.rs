@@ -12,7 +12,7 @@ use jiff::tz::TimeZone;
 use model::period::midnight;
 use model::registry::{BandSpan, Pilot, Tariff, TariffDays};
 use model::window::QUARTER_MS;
-use model::{UnixMillis, Window};
+use model::{Indicator, UnixMillis, Window};
 
 /// Quarter-hours of a day without a clock change.
 pub const QUARTERS_PER_DAY: usize = 96;
@@ -27,9 +27,9 @@ pub struct Calendar {
     pub bands: Vec<Arc<str>>,
     restdays: BTreeSet<Date>,
     tariffs: Vec<DatedTariff>,
-    /// The tariff in force on the last day of the baseline.
+    /// The tariff in force on the last day of the baseline of operating cost.
     base: Option<usize>,
-    /// First day of the baseline.
+    /// First day of that baseline.
     baseline_from: Date,
     baseline_to: Date,
 }
@@ -75,15 +75,16 @@ impl Calendar {
                 Some(_) | None => tariffs.push(DatedTariff { from: tariff.from, rows: vec![row] }),
             }
         }
-        let base = in_force(&tariffs, pilot.baseline.to);
+        let baseline = pilot.terms(&Indicator::OperatingCost).baseline;
+        let base = in_force(&tariffs, baseline.to);
         Calendar {
             zone: pilot.zone.clone(),
             bands,
             restdays: pilot.restdays.iter().copied().collect(),
             tariffs,
             base,
-            baseline_from: pilot.baseline.from,
-            baseline_to: pilot.baseline.to,
+            baseline_from: baseline.from,
+            baseline_to: baseline.to,
         }
     }
 

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use aggregator::figure::figures;
-use aggregator::indicator::data::{Part, PilotData, Stored};
+use aggregator::indicator::data::{Measured, Part, Stored};
 use aggregator::orders::{Cohorts, Orders};
 use aggregator::rollup::mark;
 use aggregator::rollup::months::{CoverRun, MonthSum, MonthSums, Part as Band};
@@ -241,7 +241,7 @@ fn figured(kind: &Kind, plan: &str, years: Years) -> BTreeMap<Indicator, Figure>
     let orders = Arc::new(Orders::of(&years.orders));
     let open = MonthNo(i32::from(YEAR + 2) * 12);
     let cut_off = UnixMillis(open.window(&calendar.zone).start.0);
-    let data = PilotData::new((&pilot, &calendar, &factors), sums, (orders, Cohorts::default(), cut_off), open);
+    let data = Measured::new((&pilot, &calendar, &factors), sums, (orders, Cohorts::default(), cut_off), open);
     let programme = seeds::programme::builtin();
     let period = Period::parse(&YEAR.to_string()).unwrap();
     let all = figures(&data, &programme, Part::Whole, &|_| true);

@@ -214,7 +214,8 @@ pub enum Method {
     Sum,
 }
 
-/// What the baseline of a figure was made from, as the first bytes of a SHA-256: another one is another baseline.
+/// What the baseline of a figure was made from, or what its plan says, as the first bytes of a SHA-256: another one is another
+/// baseline, or another plan.
 #[derive(Debug, Clone, Copy, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct Fingerprint(pub [u8; 8]);
 
@@ -302,6 +303,9 @@ pub struct Figure {
     /// Of pilots and workshops.
     #[serde(default)]
     pub baseline: Option<Fingerprint>,
+    /// The plan that it was made under, as the first bytes of a SHA-256 of its terms; of pilots and workshops.
+    #[serde(default)]
+    pub plan: Option<Fingerprint>,
     /// Of indicators that are amounts.
     #[serde(default)]
     pub effects: Option<Effects>,

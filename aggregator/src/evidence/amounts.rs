@@ -4,7 +4,6 @@ use model::Period;
 
 use super::charges::{Charged, charges};
 use super::{Beside, Cell, Steps, Table, counted, inputs_table, month_label, months_table, output_table};
-use crate::indicator::CONFIDENCE;
 use crate::indicator::baseline::{Baseline, Compared, Use, asked};
 use crate::indicator::cost::{Cost, bought_over};
 use crate::indicator::data::PilotData;
@@ -227,9 +226,14 @@ fn carrier_steps(
             let fraction = compared.comparison.saving_fraction().unwrap_or(0.0);
             let input =
                 guideline14::Input::of(baseline.fit.statistics(), rho, K, months.reporting.len() as f64, fraction);
-            let fsu = input.and_then(|input| fractional_savings_uncertainty(CONFIDENCE, input));
+            let fsu = input.and_then(|input| fractional_savings_uncertainty(data.confidence(), input));
             beside.add("guideline14_fsu", of, fsu.map(|fsu| fsu.fsu), "");
-            beside.add("exact_relative_uncertainty", of, compared.comparison.relative_uncertainty(CONFIDENCE), "");
+            beside.add(
+                "exact_relative_uncertainty",
+                of,
+                compared.comparison.relative_uncertainty(data.confidence()),
+                "",
+            );
             energy::compare(data, pieces, carrier, months).ok()?.0
         }
     };

@@ -3,9 +3,9 @@
 use model::{Method, Period, UnixMillis, Window};
 
 use super::{Beside, Cell, Steps, Table};
-use crate::indicator::CONFIDENCE;
 use crate::indicator::cycle::{Cohort, Samples, cycle, production_cycle, samples};
 use crate::indicator::data::PilotData;
+use crate::statistics::Confidence;
 use crate::statistics::cohort::hours_between;
 use crate::statistics::shift::{GeometricRatio, Variance, median_difference};
 use crate::statistics::survival::{Lifetime, Survival};
@@ -31,7 +31,7 @@ pub(super) fn of_orders(data: &PilotData<'_>, period: Period) -> Vec<Table> {
                 })
                 .collect();
             let survival = Survival::of(&lives);
-            let interval = survival.median_interval(CONFIDENCE);
+            let interval = survival.median_interval(data.confidence());
             let completed: Vec<f64> =
                 lives.iter().filter(|life| matches!(life, Lifetime::Completed(_))).map(|life| life.hours()).collect();
             let n_open = (lives.len() - completed.len()) as u64;
@@ -50,14 +50,14 @@ pub(super) fn of_orders(data: &PilotData<'_>, period: Period) -> Vec<Table> {
             }
         }
     }
-    let outcome =
-        production_cycle(&Cohort::of(&data.orders, baseline_window), &Cohort::of(&data.orders, window), data.cut_off);
+    let (baseline, reporting) = (Cohort::of(&data.orders, baseline_window), Cohort::of(&data.orders, window));
+    let outcome = production_cycle(&baseline, &reporting, data.cut_off, data.confidence());
     let mut steps = Steps::new();
     if outcome.method == Some(Method::HodgesLehmann) {
         shift_steps(&complete, &mut steps);
     }
     steps.close(outcome.actual, outcome.adjusted, "h");
-    vec![steps.0, table, beside(&complete), cohort_windows(baseline_window, window, data.cut_off)]
+    vec![steps.0, table, beside(&complete, data.confidence()), cohort_windows(baseline_window, window, data.cut_off)]
 }
 
 /// Cycle times by stamp.
@@ -80,11 +80,16 @@ pub(super) fn of_cycles(data: &PilotData<'_>, period: Period) -> Vec<Table> {
         }
     }
     let [baseline, reporting] = &sides;
-    let outcome = cycle(baseline, reporting, "piece");
+    let outcome = cycle(baseline, reporting, "piece", data.confidence());
     let mut steps = Steps::new();
     shift_steps(&sides, &mut steps);
     steps.close(outcome.actual, outcome.adjusted, "h");
-    vec![steps.0, table, beside(&sides), cohort_windows(data.baseline_window(), window, data.cut_off)]
+    vec![
+        steps.0,
+        table,
+        beside(&sides, data.confidence()),
+        cohort_windows(data.baseline_window(), window, data.cut_off),
+    ]
 }
 
 /// What the baseline expects of each product made in both cohorts, and how much shorter its values have become.
@@ -109,12 +114,12 @@ fn geometric_mean(logs: impl Iterator<Item = f64>) -> Option<f64> {
 }
 
 /// The geometric-mean ratio of each product that both cohorts completed.
-fn beside([baseline, reporting]: &[Samples; 2]) -> Table {
+fn beside([baseline, reporting]: &[Samples; 2], confidence: Confidence) -> Table {
     let mut beside = Beside::new();
     for (product, sample) in reporting {
         let Some(base) = baseline.get(product) else { continue };
         if let Ok(ratio) = GeometricRatio::of(sample.logs(), base.logs(), Variance::Each) {
-            let interval = ratio.interval(CONFIDENCE);
+            let interval = ratio.interval(confidence);
             let (low, high) = (Some(interval.lower), Some(interval.upper));
             beside.interval("geometric_mean_ratio", product, Some(ratio.ratio()), low, high);
         }

@@ -3,7 +3,6 @@
 use model::Period;
 
 use super::{Beside, Steps, Table, inputs_table, months_table};
-use crate::indicator::CONFIDENCE;
 use crate::indicator::data::PilotData;
 use crate::indicator::defects::{products, strata_of};
 use crate::indicator::output::Pieces;
@@ -11,7 +10,7 @@ use crate::indicator::ratio::Months;
 use crate::statistics::dispersion::dispersion;
 use crate::statistics::proportion::Score;
 use crate::statistics::standardised::{Mix, Standardised};
-use crate::statistics::{Counted, Measure};
+use crate::statistics::{Confidence, Counted, Measure};
 use crate::sum::sum;
 
 /// Everything behind a period's rate.
@@ -55,7 +54,7 @@ pub(super) fn tables(data: &PilotData<'_>, pieces: &Pieces, period: Period) -> V
     if let Ok(found) = Standardised::of(Measure::Proportion, &strata, Mix::Reporting, dispersion.phi) {
         steps.close(Some(found.observed), Some(found.expected), "piece");
         beside.add("overdispersion", "", dispersion.phi, "");
-        other_mixes(&strata, dispersion.phi, &mut beside);
+        other_mixes(&strata, (dispersion.phi, data.confidence()), &mut beside);
     }
     let mut inputs = inputs_table(data, &pieces.good_series, &months);
     inputs.rows.extend(inputs_table(data, &pieces.defective_series, &months).rows);
@@ -63,10 +62,14 @@ pub(super) fn tables(data: &PilotData<'_>, pieces: &Pieces, period: Period) -> V
 }
 
 /// What other conventions say of the same pieces.
-fn other_mixes(strata: &[crate::statistics::standardised::Stratum], phi: f64, beside: &mut Beside) {
+fn other_mixes(
+    strata: &[crate::statistics::standardised::Stratum],
+    (phi, confidence): (f64, Confidence),
+    beside: &mut Beside,
+) {
     for (what, mix) in [("ratio_at_baseline_mix", Mix::Baseline), ("ratio_at_pooled_mix", Mix::Pooled)] {
         if let Ok(found) = Standardised::of(Measure::Proportion, strata, mix, phi) {
-            let interval = found.interval(CONFIDENCE);
+            let interval = found.interval(confidence);
             beside.interval(what, "", found.ratio(), Some(interval.lower), Some(interval.upper));
         }
     }
@@ -75,7 +78,7 @@ fn other_mixes(strata: &[crate::statistics::standardised::Stratum], phi: f64, be
         size: sum(strata.iter().map(|stratum| side(stratum).size)),
     };
     let (now, then) = (crude(|stratum| stratum.reporting), crude(|stratum| stratum.baseline));
-    let interval = Score::MiettinenNurminen.interval(now, then, CONFIDENCE, phi);
+    let interval = Score::MiettinenNurminen.interval(now, then, confidence, phi);
     let ends = interval.map(|interval| (interval.lower, interval.upper)).unzip();
     beside.interval("crude_ratio_unadjusted", "", crate::statistics::ratio(now, then), ends.0, ends.1);
 }

@@ -14,19 +14,16 @@ pub(crate) mod corrections;
 mod cycles;
 mod defects;
 
-use std::collections::BTreeSet;
-use std::sync::Arc;
-
-use model::registry::plan::Form;
-use model::{Figure, Indicator, Period, UnixMillis};
+use model::{Figure, Indicator, Period, Programme, UnixMillis};
 use seeds::factors::Basis;
 use serde::ser::{SerializeMap, SerializeSeq};
 use serde::{Serialize, Serializer};
 
-use crate::indicator::data::{MONTH_COVERAGE_MIN, Part, PilotData};
+use crate::indicator::data::{Measured, Part, PilotData};
 use crate::indicator::output::{Pieces, weight};
+use crate::indicator::plan::terms_of;
 use crate::indicator::ratio::{Months, months_rule};
-use crate::indicator::{CONFIDENCE, COVERAGE_MIN, cost, energy, pollutant};
+use crate::indicator::{cost, energy, pollutant};
 
 /// One value of a table.
 #[derive(Debug, Clone, PartialEq)]
@@ -187,7 +184,14 @@ impl Beside {
 }
 
 /// The tables behind a pilot's or a workshop's figure.
-pub(crate) fn of(data: &PilotData<'_>, part: Part<'_>, indicator: &Indicator, period: Period) -> Vec<Table> {
+pub(crate) fn of(
+    data: &Measured<'_>,
+    programme: &Programme,
+    part: Part<'_>,
+    indicator: &Indicator,
+    period: Period,
+) -> Vec<Table> {
+    let data = &data.under(data.pilot.terms(indicator));
     let pieces = Pieces::of(data, part);
     let mut tables = match indicator {
         Indicator::EnergyIntensity => of_energy(data, part, &pieces, Basis::Calorific, period),
@@ -206,7 +210,7 @@ pub(crate) fn of(data: &PilotData<'_>, part: Part<'_>, indicator: &Indicator, pe
         // Orders and cycle times are the pilot's: a workshop has no such figure, and nothing behind it.
         Indicator::ProductionCycle | Indicator::CycleTime => Vec::new(),
     };
-    tables.push(plan(data, indicator));
+    tables.push(plan(data, programme, indicator));
     tables.push(stops(data));
     tables.retain(|table| !table.rows.is_empty());
     tables
@@ -298,52 +302,13 @@ fn output_table(data: &PilotData<'_>, pieces: &Pieces, months: &Months) -> Table
     table
 }
 
-/// What was fixed beforehand.
-fn plan(data: &PilotData<'_>, indicator: &Indicator) -> Table {
+/// What was fixed beforehand; the figure's `plan` is the hash of these lines.
+fn plan(data: &PilotData<'_>, programme: &Programme, indicator: &Indicator) -> Table {
     let mut table = Table::new("plan", &["what", "of", "is"]);
-    let mut line = |what: &'static str, of: &str, is: String| table.row([what.into(), of.into(), is.into()]);
-    let baseline = data.pilot.baseline;
-    line("baseline_period", "", format!("{} – {}", baseline.from, baseline.to));
-    line("confidence", "", format!("{}", CONFIDENCE.two_sided()));
-    let amounts = match indicator {
-        Indicator::EnergyIntensity | Indicator::EnergyIntensityEquivalent => {
-            line("factors", "", data.factors.edition.clone());
-            let carrier_of = |series: &model::Series| {
-                if let model::Quantity::Energy(carrier) = &series.quantity { Some(carrier.clone()) } else { None }
-            };
-            let carriers: BTreeSet<Arc<str>> = data.pilot.series.iter().filter_map(carrier_of).collect();
-            for carrier in &carriers {
-                line("model", carrier, form_of(data, carrier));
-            }
-            true
-        }
-        Indicator::OperatingCost | Indicator::PollutantIntensity(_) => true,
-        Indicator::DefectRate | Indicator::ProductionCycle | Indicator::CycleTime => false,
-    };
-    if amounts {
-        line("month_coverage_min", "", MONTH_COVERAGE_MIN.to_string());
+    for term in terms_of((data.pilot, data.factors), programme, indicator) {
+        table.row([term.what.into(), term.of.into(), term.is.into()]);
     }
-    line("coverage_min", "", COVERAGE_MIN.to_string());
     table
-}
-
-fn form_of(data: &PilotData<'_>, carrier: &str) -> String {
-    let plan = data.pilot.energy_plan.of(carrier);
-    let names = |terms: &[model::registry::plan::Term]| {
-        terms.iter().map(|term| term.variable.to_string()).collect::<Vec<_>>().join(", ")
-    };
-    match &plan.form {
-        Form::Ratio => match &plan.base_load_negligible {
-            Some(reason) => format!("ratio to output; base load negligible: {reason}"),
-            None => "ratio to output".to_owned(),
-        },
-        Form::Regression(terms) => format!("regression on {}", names(terms)),
-        Form::DegreeDays(plan) => {
-            let cooling = if plan.cooling { "heating and cooling" } else { "heating" };
-            let more = if plan.terms.is_empty() { String::new() } else { format!(" and {}", names(&plan.terms)) };
-            format!("{cooling} degree days{more}")
-        }
-    }
 }
 
 fn stops(data: &PilotData<'_>) -> Table {

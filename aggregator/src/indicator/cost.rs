@@ -62,7 +62,7 @@ enum BasePrice<'a> {
 /// # Errors
 /// The finding that says why there are none: nothing in scope, an item without a series or a price.
 pub fn cost(data: &PilotData<'_>, part: Scope<'_>) -> Result<Cost, Finding> {
-    let items = data.pilot.cost_scope.clone().unwrap_or_else(|| default_items(data, part));
+    let items = data.pilot.plans.cost_scope.clone().unwrap_or_else(|| default_items(data, part));
     let items: BTreeSet<String> = items.into_iter().collect();
     if items.is_empty() {
         return Err(finding("no_series", "no `cost.*` series and no priced `energy.*` series is registered here"));
@@ -145,7 +145,7 @@ impl Cost {
 /// Every item the registry declares: carriers with a price, and cost categories.
 fn default_items(data: &PilotData<'_>, part: Scope<'_>) -> Vec<String> {
     let counts = |quantity: &Quantity| match quantity {
-        Quantity::Energy(carrier) => is_priced(data, carrier),
+        Quantity::Energy(carrier) => is_priced(data.pilot, carrier),
         Quantity::Cost(_) => true,
         Quantity::Output(_)
         | Quantity::TimeCycle
@@ -158,12 +158,13 @@ fn default_items(data: &PilotData<'_>, part: Scope<'_>) -> Vec<String> {
     series.into_iter().map(|index| data.declared[index].series.quantity.to_string()).collect()
 }
 
-fn is_priced(data: &PilotData<'_>, carrier: &str) -> bool {
-    has_bands(data, carrier) || data.pilot.prices.iter().any(|price| &*price.carrier == carrier)
+/// Whether the file says what a carrier costs.
+pub fn is_priced(pilot: &Pilot, carrier: &str) -> bool {
+    has_bands(pilot, carrier) || pilot.prices.iter().any(|price| &*price.carrier == carrier)
 }
 
-fn has_bands(data: &PilotData<'_>, carrier: &str) -> bool {
-    carrier == "electricity" && data.calendar.has_tariff()
+fn has_bands(pilot: &Pilot, carrier: &str) -> bool {
+    carrier == "electricity" && !pilot.tariffs.is_empty()
 }
 
 fn add_item(data: &PilotData<'_>, part: Scope<'_>, item: &str, cost: &mut Cost) -> Result<(), Finding> {
@@ -209,7 +210,7 @@ fn base_price<'a>(
     let totals = baseline_totals(data, series);
     let quotient = |(value, cost): &(Sum, Sum)| Some(cost.total() / value.total()).filter(|price| price.is_finite());
     match quantity {
-        Quantity::Energy(carrier) if has_bands(data, carrier) => {
+        Quantity::Energy(carrier) if has_bands(data.pilot, carrier) => {
             let calendar = data.calendar;
             let known = (0..=u16::MAX).take(calendar.bands.len()).filter(|&band| calendar.baseline_has(band));
             let price = |band| totals.get(&band).and_then(quotient).or_else(|| calendar.price_at_baseline_end(band));
@@ -218,7 +219,7 @@ fn base_price<'a>(
         }
         Quantity::Energy(carrier) => {
             let prices: Vec<_> = data.pilot.prices.iter().filter(|price| price.carrier == *carrier).collect();
-            let at_end = || dated(&prices, |price| price.from, data.pilot.baseline.to).map(|price| price.value);
+            let at_end = || dated(&prices, |price| price.from, data.terms.baseline.to).map(|price| price.value);
             let price = totals.get(&NO_BAND).and_then(quotient).or_else(at_end);
             price.map(BasePrice::Flat).ok_or_else(|| no_price(&quantity.to_string()))
         }

@@ -13,7 +13,7 @@ use std::sync::atomic::{AtomicUsize, Ordering};
 
 use model::{Finding, Method, UnixMillis, Variance, Window};
 
-use super::{CONFIDENCE, Certainty, Outcome, finding, listed};
+use super::{Certainty, Outcome, finding, listed};
 use crate::orders::{Cohorts, Orders};
 use crate::standing::Cap;
 use crate::statistics::cohort::{self, Comparison, NoFigure, OPEN_SHARE_LATE, ORDERS_MIN, compare_with, hours_between};
@@ -21,7 +21,7 @@ use crate::statistics::shift::{
     EXACT_MAX, Null, interval_at, median_difference, median_of_sorted, se_of_interval, weighted,
 };
 use crate::statistics::survival::{Lifetime, Survival, restricted_mean_ratio};
-use crate::statistics::{Interval, LogRatio};
+use crate::statistics::{Confidence, Interval, LogRatio};
 use crate::sum::{Sum, sum};
 
 /// The rules of findings that go with the data's cut-off: such a figure is made again when the data go on.
@@ -148,8 +148,8 @@ impl Log {
 }
 
 /// The production cycle of a cohort of orders against the baseline's, as known at the data's cut-off.
-pub fn production_cycle(baseline: &Cohort, reporting: &Cohort, cut_off: UnixMillis) -> Outcome {
-    production_cycle_with((baseline, &baseline.curve(cut_off)), reporting, cut_off)
+pub fn production_cycle(baseline: &Cohort, reporting: &Cohort, cut_off: UnixMillis, confidence: Confidence) -> Outcome {
+    production_cycle_with((baseline, &baseline.curve(cut_off)), reporting, cut_off, confidence)
 }
 
 /// [`production_cycle`] with the survival curve of the baseline at hand: many periods are held against one.
@@ -157,6 +157,7 @@ pub fn production_cycle_with(
     (baseline, curve): (&Cohort, &Survival),
     reporting: &Cohort,
     cut_off: UnixMillis,
+    confidence: Confidence,
 ) -> Outcome {
     match compare_with(&reporting.orders, (&baseline.orders, curve), cut_off.0, None) {
         Comparison::NoFigure(NoFigure::FewOrders) => {
@@ -168,14 +169,14 @@ pub fn production_cycle_with(
             Outcome::insufficient(finding("too_recent", text))
         }
         Comparison::Complete { reporting: leads, baseline: base, .. } => {
-            shift(&baseline.samples_of(&base), &reporting.samples_of(&leads))
+            shift(&baseline.samples_of(&base), &reporting.samples_of(&leads), confidence)
         }
         Comparison::Censored { horizon, reporting: lives, baseline: base } => {
             let (n_open, n_open_base) = (n_open(&lives), n_open(&base));
             if n_open == lives.len() || n_open_base == base.len() {
                 return all_open(n_open, lives.len(), horizon);
             }
-            let mut outcome = restricted((reporting, &lives), (baseline, &base), horizon);
+            let mut outcome = restricted((reporting, &lives), (baseline, &base), horizon, confidence);
             let text = format!(
                 "{n_open} orders of the period and {n_open_base} of the baseline are open {} h after their start: censored there",
                 shown(horizon)
@@ -189,7 +190,7 @@ pub fn production_cycle_with(
             if n_open == lives.len() {
                 return all_open(n_open, lives.len(), horizon);
             }
-            let mut outcome = restricted((reporting, &lives), (baseline, &base), horizon);
+            let mut outcome = restricted((reporting, &lives), (baseline, &base), horizon, confidence);
             outcome.cap = Cap::OnTrack;
             let text = format!(
                 "the last orders have not been followed as long as nine tenths of the baseline's took: compared over the first {} h, \
@@ -221,13 +222,13 @@ fn shown(hours: f64) -> String {
 }
 
 /// The outcome of a reporting cohort of completed values against the baseline's; `what` names one value (`piece`).
-pub fn cycle(baseline: &Samples, reporting: &Samples, what: &str) -> Outcome {
+pub fn cycle(baseline: &Samples, reporting: &Samples, what: &str, confidence: Confidence) -> Outcome {
     let n_of = |samples: &Samples| samples.values().map(Sample::n).sum::<usize>();
     let (n_baseline, n_reporting) = (n_of(baseline), n_of(reporting));
     if n_baseline < ORDERS_MIN || n_reporting < ORDERS_MIN {
         return few(n_reporting, n_baseline, what);
     }
-    shift(baseline, reporting)
+    shift(baseline, reporting, confidence)
 }
 
 fn few(n_reporting: usize, n_baseline: usize, what: &str) -> Outcome {
@@ -248,21 +249,21 @@ struct Part {
 }
 
 /// By Hodges–Lehmann.
-fn shift(baseline: &Samples, reporting: &Samples) -> Outcome {
+fn shift(baseline: &Samples, reporting: &Samples, confidence: Confidence) -> Outcome {
     let both = || reporting.iter().filter_map(|(product, sample)| Some((sample, baseline.get(product)?)));
     let spread = pooled_variance(both().flat_map(|(sample, base)| [sample, base]));
     let part = |(sample, base): (&Sample, &Sample)| {
         let log = median_difference(&sample.logs, &base.logs);
-        let interval = hodges_lehmann_interval(sample, base);
+        let interval = hodges_lehmann_interval(sample, base, confidence);
         let enough = sample.n() >= ORDERS_MIN && base.n() >= ORDERS_MIN;
         let of_few = || spread.map(|spread| (spread * (1.0 / sample.n() as f64 + 1.0 / base.n() as f64)).sqrt());
-        let se = if enough { se_of_interval(interval, CONFIDENCE) } else { of_few() };
+        let se = if enough { se_of_interval(interval, confidence) } else { of_few() };
         let ratio = LogRatio { log, se: se.unwrap_or(f64::INFINITY) };
         Part { ratio, interval, n: sample.n(), expected: sample.n() as f64 * base.median }
     };
     let n = |samples: &Samples| samples.values().map(Sample::n).sum();
     let parts: Vec<Part> = both().map(part).collect();
-    let outcome = combine(&parts, n(reporting), apart(baseline.keys(), reporting.keys()));
+    let outcome = combine(&parts, n(reporting), apart(baseline.keys(), reporting.keys()), confidence);
     Outcome { method: Some(Method::HodgesLehmann), ..outcome }
 }
 
@@ -271,6 +272,7 @@ fn restricted(
     (reporting, lives): (&Cohort, &[Lifetime]),
     (baseline, base_lives): (&Cohort, &[Lifetime]),
     horizon: f64,
+    confidence: Confidence,
 ) -> Outcome {
     let (mut parts, mut thin) = (Vec::new(), Vec::new());
     for (product, range) in &reporting.products {
@@ -284,7 +286,7 @@ fn restricted(
         // A median that is not reached yet is at least the mean so far.
         let median = Some(b.median()).filter(|median| median.is_finite());
         let median = median.or_else(|| b.restricted_mean(horizon).map(|mean| mean.hours)).unwrap_or(horizon);
-        let interval = ratio.interval(CONFIDENCE);
+        let interval = ratio.interval(confidence);
         parts.push(Part { ratio, interval, n: range.len(), expected: range.len() as f64 * median });
     }
     let mut findings = apart(baseline.products.keys(), reporting.products.keys());
@@ -292,11 +294,11 @@ fn restricted(
         let text = format!("too few orders up to the horizon: {} left out on both sides", listed(&thin));
         findings.push(finding("few_orders_of_product", text));
     }
-    combine(&parts, lives.len(), findings)
+    combine(&parts, lives.len(), findings, confidence)
 }
 
 /// Products combined; `n_all` are the orders of the period.
-fn combine(parts: &[Part], n_all: usize, findings: Vec<Finding>) -> Outcome {
+fn combine(parts: &[Part], n_all: usize, findings: Vec<Finding>, confidence: Confidence) -> Outcome {
     let n_covered: usize = parts.iter().map(|part| part.n).sum();
     let mut outcome = Outcome { coverage: Some(n_covered as f64 / n_all as f64), findings, ..Outcome::default() };
     let adjusted = sum(parts.iter().map(|part| part.expected));
@@ -308,7 +310,7 @@ fn combine(parts: &[Part], n_all: usize, findings: Vec<Finding>) -> Outcome {
     outcome.output = Some(n_covered as f64);
     let ratio = match parts {
         [only] => only.interval,
-        _ => together.interval(CONFIDENCE),
+        _ => together.interval(confidence),
     };
     if together.se.is_finite() && ratio.upper.is_finite() {
         let variance =
@@ -340,13 +342,14 @@ fn pooled_variance<'s>(samples: impl Iterator<Item = &'s Sample>) -> Option<f64>
     (df > 0).then(|| squares.total() / df as f64)
 }
 
-/// The exact distribution depends on the two sizes alone, and takes long: its rank is remembered.
-fn hodges_lehmann_interval(sample: &Sample, base: &Sample) -> Interval {
+/// The exact distribution depends on the two sizes alone, and takes long: its rank at the usual confidence is remembered.
+fn hodges_lehmann_interval(sample: &Sample, base: &Sample, confidence: Confidence) -> Interval {
     const SIZES: usize = (EXACT_MAX + 1) * (EXACT_MAX + 1);
     static RANKS: [AtomicUsize; SIZES] = [const { AtomicUsize::new(0) }; SIZES];
     let (n, m) = (sample.n(), base.n());
-    let rank = || Null::of(&sample.logs, &base.logs).rank(CONFIDENCE);
-    let known = RANKS.get(n * (EXACT_MAX + 1) + m).filter(|_| n <= EXACT_MAX && m <= EXACT_MAX);
+    let rank = || Null::of(&sample.logs, &base.logs).rank(confidence);
+    let is_remembered = confidence == Confidence::NINETY && n <= EXACT_MAX && m <= EXACT_MAX;
+    let known = RANKS.get(n * (EXACT_MAX + 1) + m).filter(|_| is_remembered);
     let rank = match known {
         None => rank(),
         Some(known) => match known.load(Ordering::Relaxed) {
@@ -383,7 +386,7 @@ mod tests {
     #[test]
     fn the_methods_vector_comes_out_with_its_interval() {
         let (baseline, reporting) = vector();
-        let outcome = cycle(&of(&baseline), &of(&reporting), "order");
+        let outcome = cycle(&of(&baseline), &of(&reporting), "order", Confidence::NINETY);
         assert!((outcome.ratio().unwrap() - 0.783377536574625).abs() < 1e-14);
         let interval = outcome.certainty.unwrap().ratio;
         assert!(
@@ -398,7 +401,7 @@ mod tests {
     #[test]
     fn few_values_carry_no_figure() {
         let (baseline, reporting) = vector();
-        let few = cycle(&of(&baseline), &of(&reporting[..4]), "order");
+        let few = cycle(&of(&baseline), &of(&reporting[..4]), "order", Confidence::NINETY);
         assert_eq!((few.ratio(), few.findings[0].rule.as_str()), (None, "few_orders"));
     }
 
@@ -408,11 +411,11 @@ mod tests {
             [("A", a), ("B", b)].map(|(p, v)| (Arc::from(p), Sample::of(v.iter().copied()))).into()
         };
         let baseline = two(&[10.0; 6], &[100.0; 6]);
-        let outcome = cycle(&baseline, &two(&[5.0; 6], &[100.0; 6]), "order");
+        let outcome = cycle(&baseline, &two(&[5.0; 6], &[100.0; 6]), "order", Confidence::NINETY);
         let expected = libm::exp(60.0 * libm::log(0.5) / 660.0);
         assert!((outcome.ratio().unwrap() - expected).abs() < 1e-14);
         // The mix alone moves nothing.
-        let shifted = cycle(&baseline, &two(&[10.0; 1], &[100.0; 9]), "order");
+        let shifted = cycle(&baseline, &two(&[10.0; 1], &[100.0; 9]), "order", Confidence::NINETY);
         assert!((shifted.ratio().unwrap() - 1.0).abs() < 1e-15);
     }
 
@@ -441,7 +444,8 @@ mod tests {
         for months_left in 0..40 {
             let cut_off = 2_000 + months_left * 20;
             let started = (0..200).map(|n| (1_400 + n * 3, lead(n + 77))).filter(|(start, _)| *start <= cut_off);
-            let outcome = production_cycle(&baseline, &log(started, cut_off), UnixMillis(cut_off * HOUR));
+            let outcome =
+                production_cycle(&baseline, &log(started, cut_off), UnixMillis(cut_off * HOUR), Confidence::NINETY);
             let rule = outcome.findings.first().map_or("complete", |finding| finding.rule.as_str()).to_owned();
             if let Some(certainty) = outcome.certainty {
                 assert!(certainty.ratio.contains(1.0), "{cut_off}: {rule} {:?}", certainty.ratio);
@@ -460,7 +464,7 @@ mod tests {
         let completed = (0..100).map(|n| (1_400 + n * 3, lead(n + 77))).filter(|(start, lead)| start + lead <= 1_700);
         let truncated = log(completed, 5_000);
         let look = |last_event: i64| {
-            let mut outcome = production_cycle(&baseline, &truncated, UnixMillis(5_000 * HOUR));
+            let mut outcome = production_cycle(&baseline, &truncated, UnixMillis(5_000 * HOUR), Confidence::NINETY);
             Log::of(&baseline, UnixMillis(last_event * HOUR)).caution(&truncated, &mut outcome);
             (outcome.cap, outcome.findings.iter().map(|finding| finding.rule.clone()).collect::<Vec<String>>())
         };
@@ -472,21 +476,21 @@ mod tests {
     fn a_month_that_only_just_began_has_no_figure_and_open_orders_are_censored() {
         let baseline = log((0..300).map(|n| (n * 2, lead(n))), 100_000);
         let young = log((0..50).map(|n| (1_000 + n, lead(n))), 1_060);
-        let outcome = production_cycle(&baseline, &young, UnixMillis(1_060 * HOUR));
+        let outcome = production_cycle(&baseline, &young, UnixMillis(1_060 * HOUR), Confidence::NINETY);
         assert_eq!((outcome.ratio(), outcome.findings[0].rule.as_str()), (None, "too_recent"));
         // Of orders of which none is completed nothing is said but that.
         let none = log((0..50).map(|n| (1_000 + n, 9_000)), 5_000);
-        let outcome = production_cycle(&baseline, &none, UnixMillis(5_000 * HOUR));
+        let outcome = production_cycle(&baseline, &none, UnixMillis(5_000 * HOUR), Confidence::NINETY);
         assert_eq!((outcome.ratio(), outcome.findings[0].rule.as_str()), (None, "all_orders_open"));
         // One order that never ends stays in: what is open at the horizon has taken the horizon at least.
         let mut stuck = log((0..50).map(|n| (1_000 + n, lead(n))), 5_000);
         stuck.orders[7].end = None;
         stuck.samples = None;
-        let outcome = production_cycle(&baseline, &stuck, UnixMillis(5_000 * HOUR));
+        let outcome = production_cycle(&baseline, &stuck, UnixMillis(5_000 * HOUR), Confidence::NINETY);
         let rules: Vec<&str> = outcome.findings.iter().map(|finding| finding.rule.as_str()).collect();
         assert_eq!(rules, ["open_orders"]);
         let whole = log((0..50).map(|n| (1_000 + n, lead(n))), 5_000);
-        let without = production_cycle(&baseline, &whole, UnixMillis(5_000 * HOUR));
+        let without = production_cycle(&baseline, &whole, UnixMillis(5_000 * HOUR), Confidence::NINETY);
         assert!(outcome.ratio().unwrap() > without.ratio().unwrap());
     }
 }

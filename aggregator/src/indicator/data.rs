@@ -1,14 +1,17 @@
 //! Everything of one pilot that its figures are made from: month sums by registered series, orders, cycle times.
 //!
+//! [`Measured`] is the same for every indicator; [`PilotData`] is what one indicator sees of it, under the terms of its plan.
 //! Months are an axis of closed calendar months, from the first with data (or the baseline's first) to the last before the
 //! month in which `now` lies; an open month never enters a figure.
 
 use std::collections::BTreeMap;
+use std::ops::Deref;
 use std::sync::Arc;
 
 use jiff::civil::Date;
 use model::period::{MonthNo, midnight};
 use model::registry::Series;
+use model::registry::terms::Terms;
 use model::{Indicator, Period, Pilot, Slug, UnixMillis, Window};
 use seeds::factors::Factors;
 
@@ -16,10 +19,8 @@ use crate::orders::{Cohorts, Orders};
 use crate::rollup::months::{CoverRun, MonthSum, MonthSums, days_of, is_stopped, stops_of, union_covered_ms};
 use crate::rollup::spec::Covers;
 use crate::rollup::{Decrease, Spec, mark};
+use crate::statistics::Confidence;
 use crate::tariff::Calendar;
-
-/// A month that counts needs at least this coverage, in the reporting period and in the baseline.
-pub const MONTH_COVERAGE_MIN: f64 = 0.9;
 
 /// One series of the store under its registered one.
 #[derive(Debug, Clone)]
@@ -81,7 +82,7 @@ pub enum Part<'a> {
 
 /// One pilot's data.
 #[derive(Debug)]
-pub struct PilotData<'a> {
+pub struct Measured<'a> {
     pub pilot: &'a Pilot,
     pub calendar: &'a Calendar,
     pub factors: &'a Factors,
@@ -96,36 +97,74 @@ pub struct PilotData<'a> {
     pub temperatures: BTreeMap<usize, BTreeMap<Date, f64>>,
     /// Milliseconds of each month outside stops.
     open_ms: Vec<i64>,
+}
+
+/// One pilot's data as an indicator sees them: with the baseline period, and what else its plan asks for.
+#[derive(Debug)]
+pub struct PilotData<'a> {
+    measured: &'a Measured<'a>,
+    pub terms: Terms,
     baseline: Vec<usize>,
 }
 
+impl<'a> Deref for PilotData<'a> {
+    type Target = Measured<'a>;
+
+    fn deref(&self) -> &Measured<'a> {
+        self.measured
+    }
+}
+
 impl<'a> PilotData<'a> {
+    /// Two-sided, of the intervals.
+    pub fn confidence(&self) -> Confidence {
+        // The registry takes nothing outside (0, 1).
+        Confidence::new(self.terms.confidence).unwrap_or(Confidence::NINETY)
+    }
+
+    /// Whether the series that enter cover enough of a month for it to count.
+    pub fn is_covered(&self, entering: &[usize], index: usize) -> bool {
+        self.month_coverage(entering, index) >= self.terms.month_coverage_min
+    }
+
+    /// Closed calendar months wholly inside the baseline period, not wholly stopped.
+    pub fn baseline_months(&self) -> &[usize] {
+        &self.baseline
+    }
+
+    /// The same, stopped or not.
+    pub fn whole_baseline_months(&self) -> Vec<usize> {
+        let range = self.terms.baseline;
+        let inside = |index: &usize| {
+            let (first, next) = (self.axis.month(*index).first_day(), self.axis.month(*index + 1).first_day());
+            let last = next.yesterday().unwrap_or(next);
+            first >= range.from && last <= range.to
+        };
+        (0..self.axis.n).filter(inside).collect()
+    }
+
+    /// The baseline period in time.
+    pub fn baseline_window(&self) -> Window {
+        let range = self.terms.baseline;
+        let end = range.to.tomorrow().unwrap_or(range.to);
+        Window { start: midnight(range.from, &self.calendar.zone), end: midnight(end, &self.calendar.zone) }
+    }
+}
+
+impl<'a> Measured<'a> {
     /// From the month sums of each registered series, in the registry's order; `open` is the month in which now lies.
     pub fn new(
         (pilot, calendar, factors): (&'a Pilot, &'a Calendar, &'a Factors),
         stored: Vec<Vec<Stored>>,
         (orders, cycles, cut_off): (Arc<Orders>, Cohorts, UnixMillis),
         open: MonthNo,
-    ) -> PilotData<'a> {
+    ) -> Measured<'a> {
         let axis = axis_of(pilot, &stored, open);
         let stops = stops_of(pilot);
         let open_ms = (0..axis.n).map(|index| expected_ms(calendar, &stops, axis.month(index), None)).collect();
-        let (declared, baseline, temperatures) = (Vec::new(), Vec::new(), BTreeMap::new());
-        let mut data = PilotData {
-            pilot,
-            calendar,
-            factors,
-            axis,
-            declared,
-            orders,
-            cycles,
-            cut_off,
-            temperatures,
-            open_ms,
-            baseline,
-        };
-        data.baseline = data.whole_baseline_months();
-        data.baseline.retain(|&index| open_ms_of(&data.open_ms, index) > 0);
+        let (declared, temperatures) = (Vec::new(), BTreeMap::new());
+        let mut data =
+            Measured { pilot, calendar, factors, axis, declared, orders, cycles, cut_off, temperatures, open_ms };
         for (series, stored) in pilot.series.iter().zip(stored) {
             let mut declared =
                 Declared { series, spec: Spec::of(series), stored, coverage: Vec::new(), noted: Vec::new() };
@@ -133,6 +172,14 @@ impl<'a> PilotData<'a> {
             declared.coverage = (0..axis.n).map(|index| data.coverage_of(&declared, index, &stops)).collect();
             data.declared.push(declared);
         }
+        data
+    }
+
+    /// What an indicator with these terms sees.
+    pub fn under(&self, terms: Terms) -> PilotData<'_> {
+        let mut data = PilotData { measured: self, terms, baseline: Vec::new() };
+        data.baseline = data.whole_baseline_months();
+        data.baseline.retain(|&index| !self.is_stopped(index));
         data
     }
 
@@ -208,28 +255,6 @@ impl<'a> PilotData<'a> {
         period.months().filter(counts).count()
     }
 
-    /// Closed calendar months wholly inside the baseline period, not wholly stopped.
-    pub fn baseline_months(&self) -> &[usize] {
-        &self.baseline
-    }
-
-    /// The same, stopped or not.
-    pub fn whole_baseline_months(&self) -> Vec<usize> {
-        let inside = |index: &usize| {
-            let (first, next) = (self.axis.month(*index).first_day(), self.axis.month(*index + 1).first_day());
-            let last = next.yesterday().unwrap_or(next);
-            first >= self.pilot.baseline.from && last <= self.pilot.baseline.to
-        };
-        (0..self.axis.n).filter(inside).collect()
-    }
-
-    /// The baseline period in time.
-    pub fn baseline_window(&self) -> Window {
-        let range = self.pilot.baseline;
-        let end = range.to.tomorrow().unwrap_or(range.to);
-        Window { start: midnight(range.from, &self.calendar.zone), end: midnight(end, &self.calendar.zone) }
-    }
-
     /// The closed part of a period in time; none if no month of it is closed.
     pub fn closed_window(&self, period: Period) -> Option<Window> {
         let window = period.window(&self.calendar.zone);
@@ -278,7 +303,7 @@ fn open_ms_of(open_ms: &[i64], index: usize) -> i64 {
 /// Orders alone do not begin the axis: what was before both the baseline and the first reading has no figure.
 fn axis_of(pilot: &Pilot, stored: &[Vec<Stored>], open: MonthNo) -> Axis {
     let first_data = stored.iter().flatten().filter_map(|stored| stored.sums.months.first().map(|sum| sum.month));
-    let first = first_data.chain([MonthNo::of(pilot.baseline.from)]).min().unwrap_or(open).min(open);
+    let first = first_data.chain([MonthNo::of(pilot.baselines_begin())]).min().unwrap_or(open).min(open);
     Axis { first, n: usize::try_from(open.0 - first.0).unwrap_or(0) }
 }
 

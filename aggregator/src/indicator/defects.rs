@@ -14,10 +14,10 @@ use model::{Effects, Method, Period, Variance};
 use super::data::PilotData;
 use super::effects::{Factors, effects};
 use super::output::{Inspection, Pieces, over};
-use super::{CONFIDENCE, Certainty, Outcome, finding, one_period_only};
+use super::{Certainty, Outcome, finding, one_period_only};
 use crate::statistics::dispersion::dispersion;
 use crate::statistics::standardised::{Mix, Standardised, Stratum};
-use crate::statistics::{Counted, Measure};
+use crate::statistics::{Confidence, Counted, Measure};
 use crate::sum::sum;
 
 /// The outcome of a period against the whole baseline period.
@@ -39,14 +39,14 @@ pub fn outcome(data: &PilotData<'_>, pieces: &Pieces, period: Period) -> Outcome
             (true, true) | (false, false) => {}
         }
     }
-    let mut outcome = of_strata(&strata, &lots);
+    let mut outcome = of_strata(&strata, &lots, data.confidence());
     outcome.effects = split(&strata, reporting.len() as f64 / baseline.len() as f64);
     outcome.findings.extend(one_period_only(&only_r, &only_b));
     lower_by_time(data, pieces, &reporting, &mut outcome);
     outcome
 }
 
-fn of_strata(strata: &[Stratum], lots: &[Vec<Counted>]) -> Outcome {
+fn of_strata(strata: &[Stratum], lots: &[Vec<Counted>], confidence: Confidence) -> Outcome {
     if !strata.iter().any(|stratum| stratum.reporting.size > 0.0) {
         return Outcome::insufficient(finding("no_output", "no inspected pieces in the period"));
     }
@@ -64,7 +64,7 @@ fn of_strata(strata: &[Stratum], lots: &[Vec<Counted>]) -> Outcome {
     outcome.output = Some(inspected);
     outcome.method = Some(Method::StandardisedRates);
     if found.expected <= 0.0 {
-        outcome.findings.push(finding("no_baseline_defects", without_baseline_defects(&found)));
+        outcome.findings.push(finding("no_baseline_defects", without_baseline_defects(&found, confidence)));
         return outcome;
     }
     if !lots.is_known() {
@@ -74,7 +74,7 @@ fn of_strata(strata: &[Stratum], lots: &[Vec<Counted>]) -> Outcome {
     let squared = inspected * inspected;
     let (actual, adjusted_baseline) = (found.reporting.variance * squared, found.baseline.variance * squared);
     let variance = Variance { actual, adjusted_baseline, df: None };
-    outcome.certainty = Some(Certainty { ratio: found.interval(CONFIDENCE), variance });
+    outcome.certainty = Some(Certainty { ratio: found.interval(confidence), variance });
     outcome
 }
 
@@ -90,11 +90,11 @@ fn split(strata: &[Stratum], scale: f64) -> Option<Effects> {
     effects(&both().map(row).collect::<Vec<_>>())
 }
 
-fn without_baseline_defects(found: &Standardised) -> String {
+fn without_baseline_defects(found: &Standardised, confidence: Confidence) -> String {
     match found.observed > 0.0 {
         true => format!(
             "the baseline has no defective pieces: the ratio is infinite, and at least {:.2} with the confidence of the interval",
-            found.interval(CONFIDENCE).lower
+            found.interval(confidence).lower
         ),
         false => "neither period has a defective piece: the ratio is undefined".to_owned(),
     }

@@ -15,10 +15,10 @@ use model::{Finding, Fingerprint, Method, Period, Quantity, Variance};
 use seeds::factors::Basis;
 
 use super::baseline::{Baseline, Use, asked, series_of};
-use super::data::{MONTH_COVERAGE_MIN, Part, PilotData};
+use super::data::{Part, PilotData};
 use super::output::Pieces;
 use super::ratio::{self, Amounts, Months, ratio};
-use super::{CONFIDENCE, Certainty, Outcome, finding, fingerprint};
+use super::{Certainty, Outcome, finding, fingerprint};
 use crate::standing::Cap;
 use crate::statistics::adjusted::{Comparison, RatioInterval};
 use crate::statistics::least_squares::{Intercept, Variable, Weighting, fit};
@@ -88,10 +88,10 @@ impl Energy {
     /// Fits every carrier's baseline, and tests the base load of those that have none.
     fn fit(&mut self, data: &PilotData<'_>, pieces: &Pieces) {
         let entering = self.entering(data, pieces);
-        let covered = |index: &usize| data.month_coverage(&entering, *index) >= MONTH_COVERAGE_MIN;
+        let covered = |index: &usize| data.is_covered(&entering, *index);
         let covered: Vec<usize> = data.baseline_months().iter().copied().filter(covered).collect();
         for carrier in &mut self.carriers {
-            let plan = data.pilot.energy_plan.of(&carrier.name);
+            let plan = data.pilot.plans.energy.of(&carrier.name);
             let used = Use { carrier: &carrier.name, by_month: &carrier.used };
             carrier.baseline = Baseline::fit((data, pieces), used, &plan.form, &covered);
             if plan.form == Form::Ratio && plan.base_load_negligible.is_none() {
@@ -112,7 +112,7 @@ impl Energy {
             .iter()
             .map(|carrier| (&carrier.name, carrier.factor.to_bits(), coefficients(carrier)))
             .collect();
-        fingerprint::of_amounts(data, pieces, &self.amounts, &(&data.pilot.energy_plan, models))
+        fingerprint::of_amounts(data, pieces, &self.amounts, &(&data.pilot.plans.energy, models))
     }
 
     /// Whether a plan asks for more than ratios.
@@ -122,7 +122,7 @@ impl Energy {
 
     /// Registered series whose coverage decides about months.
     pub fn entering(&self, data: &PilotData<'_>, pieces: &Pieces) -> Vec<usize> {
-        let plan = &data.pilot.energy_plan;
+        let plan = &data.pilot.plans.energy;
         let of_plan = self.carriers.iter().flat_map(|carrier| series_of(&plan.of(&carrier.name).form));
         let entering = self.amounts.series.iter().chain(&pieces.good_series).copied();
         entering.chain(of_plan).collect()
@@ -184,7 +184,7 @@ fn modelled(data: &PilotData<'_>, pieces: &Pieces, energy: &Energy, months: &Mon
     let df = welch_satterthwaite(&members);
     let (model, noise) = (of(|member| member.variance_model), of(|member| member.variance_noise));
     let together = Comparison { actual, adjusted_baseline: adjusted, variance_model: model, variance_noise: noise, df };
-    match together.ratio_interval(CONFIDENCE) {
+    match together.ratio_interval(data.confidence()) {
         RatioInterval::Bounded(interval) if model.is_finite() && noise.is_finite() => {
             let df = Some(df).filter(|df| df.is_finite());
             let variance = Variance { actual: noise, adjusted_baseline: model, df };

@@ -6,7 +6,7 @@
 use model::{Fingerprint, Pilot};
 use sha2::{Digest, Sha256};
 
-use super::data::{MONTH_COVERAGE_MIN, PilotData};
+use super::data::PilotData;
 use super::defects::lots_of;
 use super::output::{ByProduct, Pieces, weight};
 use super::ratio::Amounts;
@@ -17,10 +17,10 @@ use crate::sum::Sum;
 struct Print(Sha256);
 
 impl Print {
-    fn new(pilot: &Pilot, what: &str) -> Print {
+    fn new(data: &PilotData<'_>, what: &str) -> Print {
         let mut print = Print(Sha256::new());
         print.text(what);
-        print.text(&format!("{:?}", pilot.baseline));
+        print.text(&format!("{:?}", data.terms.baseline));
         print
     }
 
@@ -53,9 +53,9 @@ impl Print {
 
 /// Of amounts against output: the covered months of the baseline, what they hold, and the plan.
 pub fn of_amounts(data: &PilotData<'_>, pieces: &Pieces, amounts: &Amounts, plan: &dyn std::fmt::Debug) -> Fingerprint {
-    let mut print = Print::new(data.pilot, "amounts");
+    let mut print = Print::new(data, "amounts");
     let entering = [amounts.series.as_slice(), pieces.good_series.as_slice()].concat();
-    let covered = |month: &&usize| data.month_coverage(&entering, **month) >= MONTH_COVERAGE_MIN;
+    let covered = |month: &&usize| data.is_covered(&entering, **month);
     let months: Vec<usize> = data.baseline_months().iter().filter(covered).copied().collect();
     print.text(&format!("{plan:?}"));
     months.iter().for_each(|&month| print.0.update(data.axis.month(month).0.to_le_bytes()));
@@ -67,7 +67,7 @@ pub fn of_amounts(data: &PilotData<'_>, pieces: &Pieces, amounts: &Amounts, plan
 
 /// Of defective pieces: what was inspected in the baseline's months, by product.
 pub fn of_defects(data: &PilotData<'_>, pieces: &Pieces) -> Fingerprint {
-    let mut print = Print::new(data.pilot, "defects");
+    let mut print = Print::new(data, "defects");
     for product in pieces.good.keys().chain(pieces.defective.keys()) {
         print.text(product);
         for lot in lots_of(pieces, product, data.baseline_months()) {
@@ -80,7 +80,7 @@ pub fn of_defects(data: &PilotData<'_>, pieces: &Pieces) -> Fingerprint {
 
 /// Of orders: starts and ends of the baseline's cohort.
 pub fn of_orders(data: &PilotData<'_>, orders: &Orders) -> Fingerprint {
-    let mut print = Print::new(data.pilot, "orders");
+    let mut print = Print::new(data, "orders");
     for (product, runs) in orders.cohort(data.baseline_window()) {
         print.text(product);
         for run in runs {
@@ -93,7 +93,7 @@ pub fn of_orders(data: &PilotData<'_>, orders: &Orders) -> Fingerprint {
 
 /// Of cycle times: the values of the baseline.
 pub fn of_cycles(data: &PilotData<'_>, cycles: &Cohorts) -> Fingerprint {
-    let mut print = Print::new(data.pilot, "cycles");
+    let mut print = Print::new(data, "cycles");
     for (product, values) in cycles.within(data.baseline_window()) {
         print.text(product);
         values.iter().for_each(|value| print.number(value.1));

@@ -1,6 +1,7 @@
 //! The indicators: what was used in a period, and what the baseline says for it.
 //!
-//! Each file gives one [`Outcome`] per period from [`data::PilotData`], which holds month sums and orders of one pilot.
+//! Each file gives one [`Outcome`] per period from [`data::PilotData`], which holds month sums and orders of one pilot under the terms of the
+//! indicator's plan.
 //! Nothing here reads a store or a clock. Energy, cost and pollutants share `ratio.rs`: the months rule and the
 //! standardised output; defects and cycles compare whole periods product by product.
 
@@ -13,6 +14,7 @@ pub mod effects;
 pub mod energy;
 pub mod fingerprint;
 pub mod output;
+pub mod plan;
 pub mod pollutant;
 pub mod ratio;
 #[cfg(test)]
@@ -22,11 +24,9 @@ use std::sync::{Arc, OnceLock};
 
 use model::{Effects, Finding, Fingerprint, Method, Variance};
 
+use self::plan::Asked;
 use crate::standing::Cap;
 use crate::statistics::{Confidence, Interval, LogRatio};
-
-/// Coverage below this, of a figure or of the output that it speaks for, is insufficient.
-pub const COVERAGE_MIN: f64 = 0.8;
 
 /// What an indicator came to in a period.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -46,10 +46,8 @@ pub struct Outcome {
     pub effects: Option<Effects>,
     /// `operating_cost` only.
     pub cost_scope: Option<Vec<String>>,
+    pub asked: Asked,
 }
-
-/// Two-sided confidence of every interval: its upper end is the one-sided bound of 95 % that proves a target.
-pub const CONFIDENCE: Confidence = Confidence::NINETY;
 
 /// How sure an outcome is.
 #[derive(Debug, Clone, Copy, PartialEq)]
@@ -80,7 +78,7 @@ impl Outcome {
 
     /// Actual over adjusted baseline, if the data suffice.
     pub fn ratio(&self) -> Option<f64> {
-        let covered = self.coverage.is_none_or(|coverage| coverage >= COVERAGE_MIN);
+        let covered = self.coverage.is_none_or(|coverage| coverage >= self.asked.coverage_min);
         match (self.actual, self.adjusted) {
             (Some(actual), Some(adjusted)) if covered && !self.invalid && adjusted > 0.0 => Some(actual / adjusted),
             (Some(_) | None, Some(_) | None) => None,
@@ -88,13 +86,14 @@ impl Outcome {
     }
 }
 
-/// The t quantile of [`CONFIDENCE`] for whole degrees of freedom.
-pub fn t_quantile(df: usize) -> f64 {
+/// The t quantile for whole degrees of freedom; those of the usual confidence are remembered.
+pub fn t_quantile(confidence: Confidence, df: usize) -> f64 {
     /// Twenty years of months: beyond it the quantile is computed each time.
     const KNOWN: usize = 240;
     static QUANTILES: OnceLock<Vec<f64>> = OnceLock::new();
-    let known = QUANTILES.get_or_init(|| (1..=KNOWN).map(|df| CONFIDENCE.t(df as f64)).collect());
-    df.checked_sub(1).and_then(|index| known.get(index)).copied().unwrap_or_else(|| CONFIDENCE.t(df as f64))
+    let known = QUANTILES.get_or_init(|| (1..=KNOWN).map(|df| Confidence::NINETY.t(df as f64)).collect());
+    let remembered = df.checked_sub(1).filter(|_| confidence == Confidence::NINETY).and_then(|index| known.get(index));
+    remembered.copied().unwrap_or_else(|| confidence.t(df as f64))
 }
 
 /// A finding of a rule.

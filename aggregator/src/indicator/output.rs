@@ -1,17 +1,18 @@
 //! Standardised output: good pieces of each product by month, and what they weigh.
 //!
 //! Pieces come from `output.*` series at final inspection, or from completed orders (`[pilot] pieces`). Defective pieces
-//! are those of `output.defective`; without such a series, rework and scrap together.
+//! are those of `output.defective`; without such a series, rework and scrap together; scrap alone if the plan says so.
 
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use model::period::MonthNo;
 use model::quantity::OutputKind;
+use model::registry::plan::Defects;
 use model::registry::{PiecesFrom, Series};
 use model::{Pilot, Quantity};
 
-use super::data::{Part, PilotData};
+use super::data::{Measured, Part};
 use crate::orders::NO_PRODUCT;
 use crate::sum::{Sum, sum};
 
@@ -40,7 +41,7 @@ pub enum Inspection {
 
 impl Pieces {
     /// The pieces of a part of the pilot.
-    pub fn of(data: &PilotData<'_>, part: Part<'_>) -> Pieces {
+    pub fn of(data: &Measured<'_>, part: Part<'_>) -> Pieces {
         match (data.pilot.pieces, part) {
             (PiecesFrom::Orders, Part::Whole) => from_orders(data),
             (PiecesFrom::Series | PiecesFrom::Orders, Part::Whole | Part::Workshop(_)) => from_series(data, part),
@@ -79,15 +80,17 @@ pub fn over(by_month: &[Sum], months: &[usize]) -> f64 {
     sum(months.iter().filter_map(|&month| by_month.get(month)).map(|sum| sum.total()))
 }
 
-fn from_series(data: &PilotData<'_>, part: Part<'_>) -> Pieces {
+fn from_series(data: &Measured<'_>, part: Part<'_>) -> Pieces {
     let of = |kind: OutputKind| {
         let wanted = |series: &Series| series.quantity == Quantity::Output(kind) && series.stage.is_none();
         data.entering(part, wanted)
     };
-    let (good, mut defective) = (of(OutputKind::Good), of(OutputKind::Defective));
-    if defective.is_empty() {
-        defective = [of(OutputKind::Rework), of(OutputKind::Scrap)].concat();
-    }
+    let good = of(OutputKind::Good);
+    let defective = match (data.pilot.plans.defects, of(OutputKind::Defective)) {
+        (Defects::Scrap, _) => of(OutputKind::Scrap),
+        (Defects::Defective, none) if none.is_empty() => [of(OutputKind::Rework), of(OutputKind::Scrap)].concat(),
+        (Defects::Defective, counted) => counted,
+    };
     // A plant that never sent a defective piece counts none; one that once did is silent when there are none.
     let counted = defective.iter().any(|&series| data.declared[series].months().any(|(_, sum)| sum.n > 0));
     Pieces {
@@ -99,7 +102,7 @@ fn from_series(data: &PilotData<'_>, part: Part<'_>) -> Pieces {
     }
 }
 
-fn add_up(data: &PilotData<'_>, series: &[usize]) -> ByProduct {
+fn add_up(data: &Measured<'_>, series: &[usize]) -> ByProduct {
     let mut by_product = ByProduct::new();
     for &index in series {
         let declared = &data.declared[index];
@@ -111,13 +114,13 @@ fn add_up(data: &PilotData<'_>, series: &[usize]) -> ByProduct {
     by_product
 }
 
-fn add(to: &mut ByProduct, data: &PilotData<'_>, (product, month): (Option<&Arc<str>>, MonthNo), pieces: f64) {
+fn add(to: &mut ByProduct, data: &Measured<'_>, (product, month): (Option<&Arc<str>>, MonthNo), pieces: f64) {
     let Some(index) = data.axis.index(month) else { return };
     let product = product.cloned().unwrap_or_else(|| NO_PRODUCT.into());
     to.entry(product).or_insert_with(|| vec![Sum::default(); data.axis.n])[index].add(pieces);
 }
 
-fn from_orders(data: &PilotData<'_>) -> Pieces {
+fn from_orders(data: &Measured<'_>) -> Pieces {
     let mut pieces = Pieces { inspection: Inspection::Counted, ..Pieces::default() };
     for of_order in &data.orders.pieces {
         let at = (Some(&of_order.product), MonthNo::containing(of_order.at, &data.calendar.zone));

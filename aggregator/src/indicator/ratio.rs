@@ -12,12 +12,13 @@ use std::sync::Arc;
 
 use model::{Effects, Finding, Method, Period, Variance};
 
-use super::data::{MONTH_COVERAGE_MIN, PilotData};
+use super::data::PilotData;
 use super::effects::{Factors, effects};
 use super::output::{Pieces, over, weight};
 use super::{Certainty, Outcome, finding, listed, t_quantile};
 use crate::rollup::mark;
 use crate::standing::Cap;
+use crate::statistics::Confidence;
 use crate::statistics::adjusted::Comparison;
 use crate::sum::{Sum, sum};
 
@@ -66,7 +67,7 @@ impl Months {
 
 /// Applies the months rule.
 pub fn months_rule(data: &PilotData<'_>, entering: &[usize], period: Period) -> Months {
-    let covered = |index: &usize| data.month_coverage(entering, *index) >= MONTH_COVERAGE_MIN;
+    let covered = |index: &usize| data.is_covered(entering, *index);
     let baseline: Vec<usize> = data.baseline_months().iter().copied().filter(covered).collect();
     let calendar_month = |index: usize| data.axis.month(index).month();
     let in_baseline = |index: &usize| baseline.iter().any(|&base| calendar_month(base) == calendar_month(*index));
@@ -129,7 +130,7 @@ pub fn fill(data: &PilotData<'_>, pieces: &Pieces, amounts: &Amounts, months: &M
     outcome.output = Some(pieces.weighted(data.pilot, &months.reporting)).filter(|output| *output > 0.0);
     outcome.method = Some(Method::Ratio);
     outcome.effects = split(data, pieces, amounts, months);
-    outcome.certainty = certainty(&parts, months, actual, adjusted);
+    outcome.certainty = certainty(&parts, months, (actual, adjusted), data.confidence());
     if outcome.certainty.is_none() {
         outcome
             .findings
@@ -203,7 +204,8 @@ pub fn compared(
     let parts = parts(data, pieces, amounts, months)?;
     let actual = sum(parts.iter().map(|part| part.actual));
     let adjusted_baseline = sum(parts.iter().map(Proportional::adjusted));
-    let scattered = certainty(&parts, months, actual, adjusted_baseline).map(|certainty| certainty.variance);
+    let scattered = certainty(&parts, months, (actual, adjusted_baseline), data.confidence());
+    let scattered = scattered.map(|certainty| certainty.variance);
     let unknown = Variance { actual: f64::INFINITY, adjusted_baseline: f64::INFINITY, df: None };
     let variance = scattered.unwrap_or(unknown);
     Ok(Comparison {
@@ -269,7 +271,12 @@ impl Proportional {
 }
 
 /// Var Y = n/(n−1) Σ (Y_i − R A_i)² and Var A likewise over the baseline's months, at the scale of the period.
-fn certainty(parts: &[Proportional], months: &Months, actual: f64, adjusted: f64) -> Option<Certainty> {
+fn certainty(
+    parts: &[Proportional],
+    months: &Months,
+    (actual, adjusted): (f64, f64),
+    confidence: Confidence,
+) -> Option<Certainty> {
     let (n_r, n_b) = (months.reporting.len(), months.baseline.len());
     if n_r < 2 || n_b < 2 {
         return None;
@@ -283,7 +290,7 @@ fn certainty(parts: &[Proportional], months: &Months, actual: f64, adjusted: f64
     });
     let df = n_r.min(n_b) - 1;
     let variance = Variance { actual: scatter(reporting), adjusted_baseline: scatter(base), df: Some(df as f64) };
-    Certainty::of_log(actual, adjusted, variance, t_quantile(df))
+    Certainty::of_log(actual, adjusted, variance, t_quantile(confidence, df))
 }
 
 /// n/(n−1) Σ e².
@@ -309,22 +316,23 @@ fn weights_finding(data: &PilotData<'_>, pieces: &Pieces, amounts: &Amounts, mon
 }
 
 fn coverage_finding(data: &PilotData<'_>, entering: &[usize], months: &Months, period: Period) -> Finding {
+    let asked = data.terms.month_coverage_min;
     let lowest = |index: usize| {
         let of = |&series: &usize| data.declared[series].coverage(index).map(|coverage| (coverage, series));
         let lowest = entering.iter().filter_map(of).min_by(|a, b| a.0.total_cmp(&b.0));
-        lowest.filter(|(coverage, _)| *coverage < MONTH_COVERAGE_MIN)
+        lowest.filter(|(coverage, _)| *coverage < asked)
     };
     let worst = data.months_of(period).into_iter().find_map(lowest);
     let in_baseline = || data.baseline_months().iter().copied().find_map(lowest);
     let why = match worst.or_else(in_baseline) {
         Some((_, series)) => {
             let series = data.declared[series].series;
-            format!("; `{}` of `{}` has months below 0.9", series.name, series.asset)
+            format!("; `{}` of `{}` has months below {asked}", series.name, series.asset)
         }
         None => String::new(),
     };
     let text = format!(
-        "{} of {} months have coverage of at least 0.9 here and in the baseline{why}",
+        "{} of {} months have coverage of at least {asked} here and in the baseline{why}",
         months.reporting.len(),
         months.n_period
     );

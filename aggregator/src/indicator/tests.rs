@@ -5,13 +5,14 @@ use std::sync::Arc;
 use model::period::MonthNo;
 use model::registry::Stop;
 use model::window::QUARTER_MS;
-use model::{Kind, Period, Pilot, Series, UnixMillis};
+use model::{Indicator, Kind, Period, Pilot, Series, UnixMillis};
 use proptest::prelude::*;
 use seeds::factors::{Basis, Factors};
 
 mod models;
+mod plans;
 
-use super::data::{Part, PilotData, Stored};
+use super::data::{Measured, Part, PilotData, Stored};
 use super::output::Pieces;
 use super::*;
 use crate::fixture::{day, pilot, series, tariff};
@@ -45,13 +46,26 @@ fn two_years(baseline: f64, reporting: f64) -> Vec<MonthSum> {
 }
 
 /// Runs `look` over the data of a pilot with these stored months, as of 2017.
-fn with<T>(pilot: &Pilot, stored: Vec<Vec<Stored>>, look: impl FnOnce(&PilotData<'_>, &Pieces) -> T) -> T {
+fn measured<T>(pilot: &Pilot, stored: Vec<Vec<Stored>>, look: impl FnOnce(&Measured<'_>) -> T) -> T {
     let (calendar, factors) = (Calendar::of(pilot), Factors::builtin());
     let open = MonthNo::of(day("2017-01-01"));
-    let data =
-        PilotData::new((pilot, &calendar, &factors), stored, (Arc::default(), Cohorts::default(), UnixMillis(0)), open);
-    let pieces = Pieces::of(&data, Part::Whole);
-    look(&data, &pieces)
+    let orders = (Arc::default(), Cohorts::default(), UnixMillis(0));
+    look(&Measured::new((pilot, &calendar, &factors), stored, orders, open))
+}
+
+/// The same as one indicator sees them.
+fn seen_by<T>(
+    indicator: &Indicator,
+    pilot: &Pilot,
+    stored: Vec<Vec<Stored>>,
+    look: impl FnOnce(&PilotData<'_>, &Pieces) -> T,
+) -> T {
+    measured(pilot, stored, |data| look(&data.under(pilot.terms(indicator)), &Pieces::of(data, Part::Whole)))
+}
+
+/// The same as energy sees them.
+fn with<T>(pilot: &Pilot, stored: Vec<Vec<Stored>>, look: impl FnOnce(&PilotData<'_>, &Pieces) -> T) -> T {
+    seen_by(&Indicator::EnergyIntensity, pilot, stored, look)
 }
 
 fn period(text: &str) -> Period {
@@ -351,12 +365,9 @@ fn an_open_period_stands_on_its_closed_months() {
     assert_eq!(rules(&open), ["open_period"]);
     let (calendar, factors) = (Calendar::of(&pilot), Factors::builtin());
     let open = MonthNo::of(day("2016-07-01"));
-    let data = PilotData::new(
-        (&pilot, &calendar, &factors),
-        data(),
-        (Arc::default(), Cohorts::default(), UnixMillis(0)),
-        open,
-    );
+    let orders = (Arc::default(), Cohorts::default(), UnixMillis(0));
+    let data = Measured::new((&pilot, &calendar, &factors), data(), orders, open);
+    let data = data.under(pilot.terms(&Indicator::EnergyIntensity));
     let pieces = Pieces::of(&data, Part::Whole);
     let energy = energy::Energy::of(&data, &pieces, Part::Whole, Basis::Calorific).unwrap();
     let half = energy::outcome(&data, &pieces, &energy, period("2016"));
@@ -369,9 +380,10 @@ fn orders_stand_behind_the_pilots_figure_and_no_workshops() {
     let pilot = pilot("Asia/Shanghai", meter_and_pieces());
     let data = vec![vec![stored(None, two_years(12.0, 12.0))], vec![stored(None, two_years(12.0, 12.0))]];
     let workshop = model::Slug::parse("w").unwrap();
-    with(&pilot, data, |data, _| {
+    let programme = seeds::programme::builtin();
+    measured(&pilot, data, |data| {
         let has_steps = |part| {
-            let tables = crate::evidence::of(data, part, &model::Indicator::ProductionCycle, period("2016"));
+            let tables = crate::evidence::of(data, &programme, part, &Indicator::ProductionCycle, period("2016"));
             tables.iter().any(|table| table.id == "steps")
         };
         assert!(has_steps(Part::Whole) && !has_steps(Part::Workshop(&workshop)));

@@ -3,6 +3,7 @@
 use std::collections::BTreeMap;
 use std::ops::ControlFlow;
 
+use jiff::civil::Date;
 use model::period::MonthNo;
 use model::{Figure, Finding, Indicator, Period, PeriodKind, Registry, Scope, State, UnixMillis};
 use store::StoreError;
@@ -13,7 +14,8 @@ use super::rows::Head;
 use super::{Values, Version};
 use crate::figure::without_data;
 use crate::figured::{indicators_of, inside};
-use crate::indicator::finding;
+use crate::indicator::plan::Asked;
+use crate::indicator::{Outcome, finding};
 use crate::{Aggregator, FigureQuery};
 
 /// Which published figures are asked for.
@@ -91,10 +93,10 @@ impl Aggregator {
             Then::Version(version) => (now, format!("version {version} of it was never published")),
         };
         let year = || Period::containing(MonthNo::containing(at, &jiff::tz::TimeZone::UTC), PeriodKind::Year);
-        let ends = inside(registry, scope).map(|pilot| pilot.baseline.to).max();
-        let findings = vec![finding("not_published", text)];
+        let ends = baselines_end(registry, scope, indicator);
         let period = period.unwrap_or_else(year);
-        let figure = without_data(&self.programme, (scope, ends), indicator, period, findings);
+        let outcome = Outcome::insufficient(finding("not_published", text));
+        let figure = without_data(&self.programme, (scope, ends), indicator, period, outcome);
         Figure { as_of: at, ..figure }
     }
 
@@ -195,8 +197,15 @@ impl Aggregator {
             [] => vec![finding("no_data", "no reading and no order of this scope is in yet")],
             [..] => vec![finding("no_data", "nothing of this period is in yet")],
         };
-        let ends = inside(&self.registry.get(), scope).map(|pilot| pilot.baseline.to).max();
-        without_data(&self.programme, (scope, ends), indicator, period, findings)
+        let registry = self.registry.get();
+        let asked = match scope {
+            Scope::Pilot(id) | Scope::Workshop(id, _) => registry.pilots.get(id),
+            Scope::Programme | Scope::Region(_) | Scope::Sector(_) | Scope::Class(_) => None,
+        };
+        let asked = asked.map(|pilot| Asked::of((pilot, &self.factors), &self.programme, indicator));
+        let outcome = Outcome { findings, asked: asked.unwrap_or_default(), ..Outcome::default() };
+        let ends = baselines_end(&registry, scope, indicator);
+        without_data(&self.programme, (scope, ends), indicator, period, outcome)
     }
 
     /// Goes through the versions of a scope in the order of their cuts, until `each` breaks off.
@@ -228,4 +237,9 @@ impl Aggregator {
 /// Whether a figure says what its last version says.
 fn is_version(figure: &Figure, head: &Head) -> Result<bool, StoreError> {
     Ok(content_hash(figure)? == head.content)
+}
+
+/// The last day of the latest baseline period that an indicator has in a scope; none where there is no pilot.
+fn baselines_end(registry: &Registry, scope: &Scope, indicator: &Indicator) -> Option<Date> {
+    inside(registry, scope).map(|pilot| pilot.terms(indicator).baseline.to).max()
 }

@@ -314,9 +314,15 @@ async fn a_figure_opens_into_what_it_is_made_from() {
     let site = Fixture::new();
     let evidence = site.get("/api/v1/evidence?scope=pilot:p-1&indicator=defect_rate&period=2025").await.ok().json();
     assert_eq!(evidence["figure"]["indicator"], "defect_rate");
-    assert_eq!(evidence["plan"][0]["what"], "baseline_period");
+    assert_eq!(evidence["plan"][0]["what"], "indicator");
+    assert_eq!(evidence["plan"][1]["what"], "baseline_period");
+    let plan = evidence["figure"]["plan"].as_str().unwrap();
     let page = site.get("/figure?scope=pilot:p-1&indicator=defect_rate&period=2025&lang=zh").await.ok();
-    assert!(page.body.contains("事先确定的内容") && page.body.contains("&lt;script&gt;"), "{}", page.body);
+    assert!(
+        page.body.contains(plan) && page.body.contains("事先确定的内容") && page.body.contains("&lt;script&gt;"),
+        "{}",
+        page.body
+    );
     for path in ["/api/v1/evidence", "/figure"] {
         let missing = site.get(&format!("{path}?scope=pilot:p-1&period=2025")).await;
         assert_eq!((missing.status, missing.body.contains("`indicator` is missing")), (StatusCode::BAD_REQUEST, true));

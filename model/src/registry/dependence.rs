@@ -2,13 +2,14 @@
 //!
 //! Every field of a pilot is either part of it or left out by name here, so that a new one has to be decided about.
 
+use super::plan::Plans;
 use super::{FactorOverride, Pilot, Product, Series, Stop, Workshop};
 
 /// The parts of a pilot's file that its figures, or those of its groups, depend on. Compared within one program only: the
 /// texts are no format.
 #[derive(Debug, Clone, PartialEq, Eq)]
 pub struct Dependence {
-    /// The baseline period, and the plan of its models.
+    /// The baseline period, the plan of its models, and what plans ask for.
     pub baseline: String,
     /// The pilot's own conversion factors.
     pub factors: String,
@@ -44,8 +45,7 @@ pub fn dependence(pilot: &Pilot) -> Dependence {
         stops,
         ignores: _,
         series,
-        cost_scope,
-        energy_plan,
+        plans: Plans { energy, cost_scope, defects, terms },
         changes: _,
         source: _,
         content_hash: _,
@@ -60,9 +60,9 @@ pub fn dependence(pilot: &Pilot) -> Dependence {
     let places = (region, sector, class, zone_name, programme, pieces);
     let money = (tariffs, restdays, prices, indexes, cost_scope);
     Dependence {
-        baseline: format!("{baseline:?} {energy_plan:?}"),
+        baseline: format!("{baseline:?} {energy:?} {terms:?}"),
         factors: format!("{factors:?}"),
-        rest: format!("{places:?} {money:?} {products:?} {workshops:?} {stops:?} {series:?}"),
+        rest: format!("{places:?} {money:?} {products:?} {workshops:?} {stops:?} {series:?} {defects:?}"),
     }
 }
 
@@ -87,6 +87,8 @@ mod tests {
             ("[[series]]", "# a comment\n\n[[series]]"),
             ("source = \"lab\"", "source = \"the other lab\""),
             ("kind = \"counter\"", "kind = \"counter\"\nplausible = [0.0, 1.0]"),
+            ("[[series]]", "[plan.defect_rate]\nconfidence = 0.9\ncoverage_min = 0.8\n[[series]]"),
+            ("[[series]]", "[plan.cycle_time]\nbaseline = { from = 2015-01-01, to = 2015-12-31 }\n[[series]]"),
             ("[[series]]", "[[change]]\nat = 2026-01-01\nauthor = \"A\"\nreason = \"R\"\n[[series]]"),
         ] {
             assert_eq!(of(&FILE.replace(from, to)), of(FILE), "{to}");
@@ -102,6 +104,8 @@ mod tests {
         for (from, to, differs) in [
             ("to = 2015-12-31", "to = 2015-11-30", [true, false, false]),
             ("[[series]]", "[plan.energy_intensity]\nbase_load_negligible = \"R\"\n[[series]]", [true, false, false]),
+            ("[[series]]", "[plan.defect_rate]\nconfidence = 0.95\n[[series]]", [true, false, false]),
+            ("[[series]]", "[plan.operating_cost]\nmonth_coverage_min = 0.95\n[[series]]", [true, false, false]),
             ("value = 0.7", "value = 0.71", [false, true, false]),
             ("region = \"hami\"", "region = \"kashi\"", [false, false, true]),
             ("kind = \"counter\"", "kind = \"counter\"\nmultiplier = 2", [false, false, true]),

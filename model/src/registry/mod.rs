@@ -17,6 +17,7 @@ pub mod plan;
 mod raw;
 mod series;
 mod tariff;
+pub mod terms;
 mod topics;
 
 use std::collections::BTreeMap;
@@ -68,10 +69,8 @@ pub struct Pilot {
     pub stops: Vec<Stop>,
     pub ignores: Vec<Ignore>,
     pub series: Vec<Series>,
-    /// `[plan.operating_cost] scope`; none = every item the registry declares.
-    pub cost_scope: Option<Vec<String>>,
-    /// `[plan.energy_intensity]`.
-    pub energy_plan: plan::EnergyPlan,
+    /// `[plan]`.
+    pub plans: plan::Plans,
     /// `[[change]]`: why the file was edited after figures were published, by `at`.
     pub changes: Vec<Change>,
     pub source: Source,

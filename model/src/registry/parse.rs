@@ -15,11 +15,11 @@ use super::{
     Change, Charge, DayRange, FactorOverride, Ignore, Mistake, PiecesFrom, Pilot, Price, PriceIndex, Product, Series,
     Source, Stop, Tariff, Workshop, check, money, plan, series, tariff, topics,
 };
-use crate::document::{DayOrAt, Document, Item, Items};
+use crate::document::{Day, DayOrAt, Document, Item, Items};
 use crate::id::IdError;
 use crate::period::midnight;
 use crate::time::EARLIEST;
-use crate::{PilotId, Quantity, Slug, UnixMillis, check_name};
+use crate::{Indicator, PilotId, Quantity, Slug, UnixMillis, check_name};
 
 /// Reads the text of `file` (its name is used in messages, and its stem must be the pilot's id).
 ///
@@ -32,7 +32,8 @@ pub fn parse_pilot(file: &str, text: &str) -> Result<Pilot, Vec<Mistake>> {
     let head = head.and_then(|item| pilot(&mut doc, item));
     let baseline = baseline.and_then(|item| day_range(&mut doc, &item));
     let zone = head.as_ref().map_or(TimeZone::UTC, |head| head.zone.clone());
-    let body = body(&mut doc, &zone, baseline);
+    let pieces = head.as_ref().and_then(|head| head.pieces);
+    let body = body(&mut doc, &zone, (baseline, pieces));
     match (head, baseline, doc.is_clean()) {
         (Some(head), Some(baseline), true) => {
             let mistakes = doc.into_mistakes();
@@ -76,7 +77,7 @@ struct Body {
     changes: Vec<Change>,
 }
 
-fn body(doc: &mut Document<'_>, zone: &TimeZone, baseline: Option<DayRange>) -> Body {
+fn body(doc: &mut Document<'_>, zone: &TimeZone, (baseline, pieces): (Option<DayRange>, Option<PiecesFrom>)) -> Body {
     let products = doc.many::<RawProduct>("product");
     let products = each(doc, products, product);
     check::no_twin(doc, "product", &products.items, |product| product.id.to_string());
@@ -85,7 +86,6 @@ fn body(doc: &mut Document<'_>, zone: &TimeZone, baseline: Option<DayRange>) -> 
     check::no_twin(doc, "workshop", &workshops.items, |workshop| workshop.id.to_string());
     let tariffs = doc.many::<RawTariff>("tariff");
     let tariffs = each(doc, tariffs, tariff::tariff);
-    check::tariffs(doc, &tariffs, baseline);
     let restdays = doc.many::<RawRestday>("restday");
     let restdays = restdays_of(doc, restdays);
     let (prices, indexes, charges, factors) = (
@@ -116,8 +116,10 @@ fn body(doc: &mut Document<'_>, zone: &TimeZone, baseline: Option<DayRange>) -> 
     let changes = each(doc, changes, |_, item| Some(change(item, zone)));
     let products = values(products);
     let plans = doc.one::<RawPlan>("plan");
-    let around = plan::Around { products: &products, series: &declared };
+    let around = plan::Around { products: &products, series: &declared, pieces, baseline };
     let plans = plans.map_or_else(Plans::default, |item| plan::plans(doc, &item, &around));
+    let of_cost = baseline.map(|of_pilot| plans.terms.baseline(&Indicator::OperatingCost, of_pilot));
+    check::tariffs(doc, &tariffs, of_cost);
     let mut changes = values(changes);
     changes.sort_by_key(|change| change.at);
     Body {
@@ -165,8 +167,7 @@ fn assemble(head: Head, baseline: DayRange, body: Body, text: &str) -> Pilot {
         stops: body.stops,
         ignores: body.ignores,
         series: body.series,
-        cost_scope: body.plans.cost_scope,
-        energy_plan: body.plans.energy,
+        plans: body.plans,
         changes: body.changes,
         source: head.source,
         content_hash: xxhash_rust::xxh3::xxh3_64(text.as_bytes()),
@@ -296,10 +297,15 @@ fn instant(declared: DayOrAt, zone: &TimeZone) -> UnixMillis {
 }
 
 fn day_range(doc: &mut Document<'_>, item: &Item<RawBaseline>) -> Option<DayRange> {
-    let (from, to) = (item.value.from.0, item.value.to.0);
+    days(doc, item.line_of("to"), "baseline", (item.value.from, item.value.to))
+}
+
+/// Both days of `what`, if they are in order; the mistake is on `line`.
+pub(super) fn days(doc: &mut Document<'_>, line: usize, what: &str, (from, to): (Day, Day)) -> Option<DayRange> {
+    let (from, to) = (from.0, to.0);
     if from > to {
-        let text = format!("the baseline ends on {to}, before it begins on {from}; both days are included");
-        doc.mistake(item.line_of("to"), text);
+        let text = format!("the {what} ends on {to}, before it begins on {from}; both days are included");
+        doc.mistake(line, text);
         return None;
     }
     Some(DayRange { from, to })
@@ -321,12 +327,7 @@ fn workshop(doc: &mut Document<'_>, item: &Item<RawWorkshop>) -> Option<Workshop
 }
 
 fn stop(doc: &mut Document<'_>, item: &Item<RawStop>) -> Option<Stop> {
-    let (from, to) = (item.value.from.0, item.value.to.0);
-    if from > to {
-        let text = format!("the stop ends on {to}, before it begins on {from}; both days are included");
-        doc.mistake(item.line_of("to"), text);
-        return None;
-    }
+    let DayRange { from, to } = days(doc, item.line_of("to"), "stop", (item.value.from, item.value.to))?;
     Some(Stop { from, to, reason: item.value.reason.clone() })
 }
 

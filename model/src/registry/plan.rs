@@ -1,8 +1,9 @@
 //! `[plan.<indicator>]`: how an indicator is made from readings, fixed before the reporting period has any.
 //!
 //! A plan says in which form energy depends on what (`[plan.energy_intensity]`, and by carrier in
-//! `[plan.energy_intensity.carriers]`), and which items operating cost is made of (`[plan.operating_cost]`). Without one,
-//! energy is a ratio to standardised output and cost takes every item the file declares.
+//! `[plan.energy_intensity.carriers]`), which items operating cost is made of (`[plan.operating_cost]`), and which pieces
+//! are defective (`[plan.defect_rate]`). Without one, energy is a ratio to standardised output, cost takes every item the
+//! file declares, and defective is what is counted as such. What all plans may state is in [`super::terms`].
 //!
 //! Invariants:
 //! - every variable of a plan that was read exists: as output, as a product, or as a series of the file;
@@ -12,10 +13,32 @@ use std::collections::BTreeMap;
 use std::fmt;
 use std::sync::Arc;
 
-use super::raw::{RawCarrierPlan, RawEnergyPlan, RawModel, RawPlan, RawSign};
-use super::{Product, Series};
+use super::raw::{RawCarrierPlan, RawDefects, RawEnergyPlan, RawModel, RawPlan, RawSign};
+use super::terms::{StatedTerms, stated};
+use super::{DayRange, PiecesFrom, Product, Series};
 use crate::document::{Document, Item, Items};
+use crate::quantity::OutputKind;
 use crate::{Dimension, Kind, Quantity};
+
+/// `[plan]`: what is fixed beforehand, by indicator.
+#[derive(Debug, Clone, PartialEq, Default)]
+pub struct Plans {
+    pub energy: EnergyPlan,
+    /// `[plan.operating_cost] scope`; none = every item the registry declares.
+    pub cost_scope: Option<Vec<String>>,
+    pub defects: Defects,
+    pub(super) terms: StatedTerms,
+}
+
+/// `[plan.defect_rate] defects`: which pieces are defective.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, Default)]
+pub enum Defects {
+    /// Those of `output.defective`; where no series counts them, rework and scrap together.
+    #[default]
+    Defective,
+    /// Those of `output.scrap` alone: what was mended is good.
+    Scrap,
+}
 
 /// `[plan.energy_intensity]`.
 #[derive(Debug, Clone, PartialEq, Default)]
@@ -107,44 +130,62 @@ const OUTPUT: &str = "output";
 /// More variables than a dozen months can carry.
 const VARIABLES_MAX: usize = 8;
 
-/// What a plan may name.
+/// What a plan may name, and what it departs from.
 pub(super) struct Around<'a> {
     pub(super) products: &'a [Product],
     pub(super) series: &'a Items<Series>,
-}
-
-/// `[plan]`, checked.
-#[derive(Debug, Default)]
-pub(super) struct Plans {
-    pub(super) cost_scope: Option<Vec<String>>,
-    pub(super) energy: EnergyPlan,
+    /// What `[pilot]` says; none where it says nothing.
+    pub(super) pieces: Option<PiecesFrom>,
+    pub(super) baseline: Option<DayRange>,
 }
 
 pub(super) fn plans(doc: &mut Document<'_>, item: &Item<RawPlan>, around: &Around<'_>) -> Plans {
     let energy = item.value.energy_intensity.as_ref();
     Plans {
-        cost_scope: cost_scope(doc, item),
         energy: energy.map_or_else(EnergyPlan::default, |raw| energy_plan(doc, item, raw, around)),
+        cost_scope: cost_scope(doc, item),
+        defects: defects(doc, item, around),
+        terms: stated(doc, item, around.baseline),
+    }
+}
+
+fn defects(doc: &mut Document<'_>, item: &Item<RawPlan>, around: &Around<'_>) -> Defects {
+    let line = item.line_of("defect_rate.defects");
+    match item.value.defect_rate.as_ref().and_then(|plan| plan.defects) {
+        None | Some(RawDefects::Defective) => Defects::Defective,
+        Some(RawDefects::Scrap) => {
+            let scrap = Quantity::Output(OutputKind::Scrap);
+            let counted = around.series.items.iter().any(|item| item.value.quantity == scrap);
+            if around.pieces == Some(PiecesFrom::Orders) {
+                doc.mistake(
+                    line,
+                    "`defects = \"scrap\"` needs `pieces = \"series\"`: orders do not tell scrap from rework",
+                );
+            } else if !counted && around.series.whole {
+                doc.mistake(line, "`defects = \"scrap\"`: no series of this file has quantity `output.scrap`");
+            }
+            Defects::Scrap
+        }
     }
 }
 
 fn cost_scope(doc: &mut Document<'_>, item: &Item<RawPlan>) -> Option<Vec<String>> {
     let line = |i: usize| item.line_of(&format!("operating_cost.scope.{i}"));
-    let plan = item.value.operating_cost.as_ref()?;
-    for (i, entry) in plan.scope.iter().enumerate() {
+    let scope = item.value.operating_cost.as_ref()?.scope.as_ref()?;
+    for (i, entry) in scope.iter().enumerate() {
         let cost = matches!(Quantity::parse(entry), Some(Quantity::Energy(_) | Quantity::Cost(_)));
         if !cost {
             let text = format!("`{entry}` is no item of operating cost; write `energy.<carrier>` or `cost.<category>`");
             doc.mistake(line(i), text);
-        } else if plan.scope[..i].contains(entry) {
+        } else if scope[..i].contains(entry) {
             doc.mistake(line(i), format!("`{entry}` stands twice in the scope of operating cost"));
         }
     }
-    if plan.scope.is_empty() {
+    if scope.is_empty() {
         let text = "the scope of operating cost is empty; leave `scope` out to take every declared item";
         doc.mistake(item.line_of("operating_cost.scope"), text);
     }
-    Some(plan.scope.clone())
+    Some(scope.clone())
 }
 
 fn energy_plan(doc: &mut Document<'_>, item: &Item<RawPlan>, raw: &RawEnergyPlan, around: &Around<'_>) -> EnergyPlan {

@@ -287,17 +287,68 @@ impl Section for RawChange {
 #[serde(deny_unknown_fields)]
 pub(super) struct RawPlan {
     pub(super) operating_cost: Option<RawCostPlan>,
+    pub(super) production_cycle: Option<RawCyclePlan>,
+    pub(super) defect_rate: Option<RawDefectPlan>,
     pub(super) energy_intensity: Option<RawEnergyPlan>,
+    pub(super) cycle_time: Option<RawCyclePlan>,
+    pub(super) pollutant_intensity: Option<RawPollutantPlan>,
 }
 
 impl Section for RawPlan {
     const REQUIRED: &'static [&'static str] = &[];
 }
 
+/// A baseline period inside a plan; a day that is missing is named with its line.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawSpan {
+    pub(super) from: Option<Day>,
+    pub(super) to: Option<Day>,
+}
+
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub(super) struct RawCostPlan {
-    pub(super) scope: Vec<String>,
+    pub(super) scope: Option<Vec<String>>,
+    pub(super) baseline: Option<RawSpan>,
+    pub(super) confidence: Option<f64>,
+    pub(super) coverage_min: Option<f64>,
+    pub(super) month_coverage_min: Option<f64>,
+}
+
+/// Of production cycles, and of cycle times.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawCyclePlan {
+    pub(super) baseline: Option<RawSpan>,
+    pub(super) confidence: Option<f64>,
+    pub(super) coverage_min: Option<f64>,
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawDefectPlan {
+    pub(super) defects: Option<RawDefects>,
+    pub(super) baseline: Option<RawSpan>,
+    pub(super) confidence: Option<f64>,
+    pub(super) coverage_min: Option<f64>,
+}
+
+#[derive(Debug, Clone, Copy, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub(super) enum RawDefects {
+    Defective,
+    Scrap,
+}
+
+/// Of all pollutants.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub(super) struct RawPollutantPlan {
+    pub(super) baseline: Option<RawSpan>,
+    pub(super) confidence: Option<f64>,
+    pub(super) coverage_min: Option<f64>,
+    pub(super) month_coverage_min: Option<f64>,
 }
 
 /// The plan of all carriers, and of single ones.
@@ -314,6 +365,10 @@ pub(super) struct RawEnergyPlan {
     base_load_negligible: Option<String>,
     #[serde(default)]
     pub(super) carriers: BTreeMap<String, RawCarrierPlan>,
+    pub(super) baseline: Option<RawSpan>,
+    pub(super) confidence: Option<f64>,
+    pub(super) coverage_min: Option<f64>,
+    pub(super) month_coverage_min: Option<f64>,
 }
 
 impl RawEnergyPlan {

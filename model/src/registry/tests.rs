@@ -6,9 +6,9 @@ use jiff::civil::{Time, date};
 use proptest::prelude::*;
 
 use super::*;
-use crate::Programme;
 use crate::programme::Entry;
 use crate::time::EARLIEST;
+use crate::{Indicator, Programme};
 
 const EXAMPLE: &str = include_str!("../../../seeds/example/pilot.toml");
 
@@ -65,7 +65,7 @@ fn a_small_file_takes_the_defaults() {
     assert_eq!(pilot.programme.as_str(), "xinjiang-2025");
     assert_eq!(pilot.earliest, EARLIEST);
     assert_eq!(pilot.pieces, PiecesFrom::Orders);
-    assert_eq!(pilot.cost_scope, None);
+    assert_eq!(pilot.plans, plan::Plans::default());
     assert_eq!(pilot.source.line_of("region"), 4);
     assert_eq!(pilot.source.line_of("topics.0"), 1);
 }
@@ -200,6 +200,16 @@ fn every_bad_file_says_what_would_be_right() {
     pilot-part-of.toml:40: `part_of = "c/e"` leads back to a series it came from, or through more than 32
     pilot-part-of.toml:61: `part_of = "g/good"` names 2 series; it must name one
 
+    pilot-plan-terms.toml:15: the first tariff starts on 2015-01-01, after the baseline on 2014-01-01; its days before that have no price
+    pilot-plan-terms.toml:25: the baseline ends on 2015-12-31, before it begins on 2016-01-01; both days are included
+    pilot-plan-terms.toml:26: `confidence` is 1; a plan may ask for 0.8 to 0.99, two-sided
+    pilot-plan-terms.toml:27: `coverage_min` is 0.5; a plan may ask for more than 0.8, up to 1, never for less
+    pilot-plan-terms.toml:28: `month_coverage_min` is 0.89; a plan may ask for more than 0.9, up to 1, never for less
+    pilot-plan-terms.toml:32: `coverage_min` is 1.1; a plan may ask for more than 0.8, up to 1, never for less
+    pilot-plan-terms.toml:35: `confidence` is 0.79; a plan may ask for 0.8 to 0.99, two-sided
+    pilot-plan-terms.toml:38: `defects = "scrap"`: no series of this file has quantity `output.scrap`
+    pilot-plan-terms.toml:41: `baseline` needs its first and its last day, `{ from = 2015-01-01, to = 2015-12-31 }`
+
     pilot-plan.toml:32: `outputt` is no variable; write `output`, `output:PRODUCT`, `variable.NAME` or `value.added`
     pilot-plan.toml:32: product `B7` is no `[[product]]` of this file
     pilot-plan.toml:32: 0 series have quantity `variable.rain`; a variable is one series
@@ -284,7 +294,7 @@ fn every_bad_file_says_what_would_be_right() {
     pilot-unknown-keys.toml:9: `[pilot]`: unknown key `colour`, expected one of `id`, `name`, `enterprise`, `region`, `sector`, `class`, `zone`, `programme`, `earliest`, `pieces`, `topics`
     pilot-unknown-keys.toml:20: `[[series]]`: unknown key `multiplyer`, expected one of `asset`, `name`, `product`, `quantity`, `kind`, `unit`, `multiplier`, `rollover`, `max_gap`, `plausible`, `stage`, `band`, `part_of`, `workshop`, `on_decrease`, `until`
     pilot-unknown-keys.toml:22: unknown table `mapping`; there are baseline, change, charge, event, factor, ignore, index, pilot, plan, price, product, restday, series, stop, tariff, workshop
-    pilot-unknown-keys.toml:25: `[plan]`: unknown key `energy`, expected `operating_cost` or `energy_intensity`
+    pilot-unknown-keys.toml:25: `[plan]`: unknown key `energy`, expected one of `operating_cost`, `production_cycle`, `defect_rate`, `energy_intensity`, `cycle_time`, `pollutant_intensity`
     pilot-unknown-keys.toml:30: `[[product]]` key `name`: unknown key `de`, expected `zh` or `en`
 
     pilot-wrong-types.toml:9: `[pilot]` key `pieces`: unknown variant `both`, expected `series` or `orders`
@@ -433,4 +443,20 @@ fn line() -> impl Strategy<Value = String> {
             _ => line.to_owned(),
         },
     )
+}
+
+#[test]
+fn a_plan_states_terms_of_its_own_and_the_others_keep_the_pilots() {
+    let own = "[plan.defect_rate]\nbaseline = { from = 2016-01-01, to = 2016-12-31 }\nconfidence = 0.95\ncoverage_min = 1\n\
+               [plan.energy_intensity]\nmonth_coverage_min = 0.95\n";
+    let pilot = pilot(own);
+    let year = |n: i16| DayRange { from: date(n, 1, 1), to: date(n, 12, 31) };
+    let default = terms::Terms { baseline: year(2015), confidence: 0.9, coverage_min: 0.8, month_coverage_min: 0.9 };
+    let defects = pilot.terms(&Indicator::DefectRate);
+    assert_eq!(defects, terms::Terms { baseline: year(2016), confidence: 0.95, coverage_min: 1.0, ..default });
+    for basis in [Indicator::EnergyIntensity, Indicator::EnergyIntensityEquivalent] {
+        assert_eq!(pilot.terms(&basis), terms::Terms { month_coverage_min: 0.95, ..default });
+    }
+    let others = [Indicator::OperatingCost, Indicator::CycleTime, Indicator::PollutantIntensity("so2".into())];
+    assert!(others.iter().all(|indicator| pilot.terms(indicator) == default));
 }

@@ -161,8 +161,9 @@ fn a_degree_day_model_finds_the_balance_point_it_was_made_with() {
     let (calendar, factors) = (Calendar::of(&pilot), Factors::builtin());
     let open = MonthNo::of(day("2017-01-01"));
     let (orders, none) = (Arc::default(), Cohorts::default());
-    let mut data = PilotData::new((&pilot, &calendar, &factors), data, (orders, none, UnixMillis(0)), open);
+    let mut data = Measured::new((&pilot, &calendar, &factors), data, (orders, none, UnixMillis(0)), open);
     data.temperatures.insert(3, temperatures);
+    let data = data.under(pilot.terms(&Indicator::EnergyIntensity));
     let pieces = Pieces::of(&data, Part::Whole);
     let energy = energy::Energy::of(&data, &pieces, Part::Whole, Basis::Calorific).unwrap();
     let baseline = energy.carriers[0].baseline.as_ref().unwrap().as_ref().unwrap();

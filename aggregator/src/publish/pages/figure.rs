@@ -99,6 +99,9 @@ fn summary(figure: &Figure, lang: Lang) -> String {
     if let Some(baseline) = figure.baseline {
         parts.push(format!("{}{baseline}", lang.of("baseline ", "基准 ")));
     }
+    if let Some(plan) = figure.plan {
+        parts.push(format!("{}{plan}", lang.of("plan ", "计划 ")));
+    }
     parts.join(lang.of("; ", "；"))
 }
 

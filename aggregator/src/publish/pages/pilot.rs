@@ -13,7 +13,6 @@ use super::svg::{self, Scale, Span, Trend};
 use super::view::{Loading, Panel, PilotHead, PilotView, interval_of, judged_by, reduction_of};
 use super::words::{self, Lang};
 use super::{Frame, Note, both, frame, instant, years};
-use crate::indicator::CONFIDENCE;
 use crate::publish::number;
 
 /// Renders the page of one pilot; `loading` says what is not in yet.
@@ -93,12 +92,12 @@ fn headline(view: &PilotView, lang: Lang) -> String {
 
 fn panel_section(view: &PilotView, panel: &Panel, lang: Lang, scale: &Scale) -> Markup {
     let figure = &panel.figure;
-    let span = Span::of(view.head.baseline.from, last_period(view), &all_stages(view));
+    let span = Span::of(first_day(view), last_period(view), &all_stages(view));
     let truth: Vec<(i32, f64)> = told(view, panel).iter().map(|told| (told.year, told.reduction)).collect();
     let trend = Trend {
         scale: *scale,
         span,
-        baseline_end: view.head.baseline.to,
+        baseline_end: panel.baseline.to,
         stages: &panel.stages,
         yearly: &panel.yearly,
         quarterly: &panel.quarterly,
@@ -132,6 +131,11 @@ fn panel_section(view: &PilotView, panel: &Panel, lang: Lang, scale: &Scale) -> 
             (numbers(panel, lang))
         }
     }
+}
+
+/// One axis for all panels, whatever baseline each has.
+fn first_day(view: &PilotView) -> Date {
+    view.panels.iter().map(|panel| panel.baseline.from).fold(view.head.baseline.from, Date::min)
 }
 
 fn all_stages(view: &PilotView) -> Vec<model::Stage> {
@@ -323,7 +327,7 @@ fn numbers(panel: &Panel, lang: Lang) -> Markup {
                     thead { tr {
                         th scope="col" { (lang.of("Period", "时期")) }
                         th scope="col" { (lang.of("Reduction", "降幅")) }
-                        th scope="col" { (lang.percent_short(CONFIDENCE.two_sided())) (lang.of(" interval", "置信区间")) }
+                        th scope="col" { (lang.percent_short(panel.figure.confidence)) (lang.of(" interval", "置信区间")) }
                         @for stage in &panel.stages { th scope="col" { (lang.of("to ", "对照")) (stage.due.year()) } }
                         th scope="col" { (lang.of("Path", "进度线")) }
                         th scope="col" { (lang.of("Actual", "实际")) ", " (words::unit(lang, panel.indicator.unit())) }
@@ -365,7 +369,7 @@ fn trend_legend(view: &PilotView, lang: Lang) -> Markup {
             li { (line("glide")) (lang.of("glide path", "进度线")) }
             li { svg height="14" width="14" viewBox="-7 -7 14 14" aria-hidden="true" { path class="stage-mark" d="M0-6 6 0 0 6-6 0z" {} }
                 (lang.of("stage target", "阶段目标")) }
-            li { (svg::whisker_sign()) (lang.of("90 % interval", "90%置信区间")) }
+            li { (svg::whisker_sign()) (lang.of("interval", "置信区间")) }
             @if view.truth.is_some() {
                 li { svg height="10" width="10" viewBox="-5 -5 10 10" aria-hidden="true" { circle class="truth" r="3.5" {} }
                     (lang.of("what the simulator was told", "模拟设定值")) }
@@ -456,6 +460,10 @@ fn facts(view: &PilotView, lang: Lang) -> Markup {
                 div { dt { (lang.of("Field", "领域")) } dd { (lang.label(&head.sector.1)) } }
                 div { dt { (lang.of("Class", "类别")) } dd { (lang.label(&head.class.1)) } }
                 div { dt { (lang.of("Baseline period", "基准期")) } dd class="num" { (head.baseline.from) " – " (head.baseline.to) } }
+                @for panel in view.panels.iter().filter(|panel| panel.baseline != head.baseline) {
+                    div { dt { (lang.of("Baseline period, ", "基准期：")) (words::indicator(lang, &panel.indicator)) }
+                        dd class="num" { (panel.baseline.from) " – " (panel.baseline.to) } }
+                }
                 div { dt { (lang.of("Time zone", "时区")) } dd { (head.zone) } }
                 div { dt { (lang.of("Id", "编号")) } dd { (head.id) } }
             }

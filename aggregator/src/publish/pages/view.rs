@@ -98,6 +98,8 @@ pub struct Panel {
     /// The last version of that figure; none if it was never published.
     pub published: Option<PublishedAs>,
     pub stages: Vec<Stage>,
+    /// Of the indicator's plan.
+    pub baseline: DayRange,
     pub yearly: Vec<Figure>,
     pub quarterly: Vec<Figure>,
     pub monthly: Vec<Figure>,

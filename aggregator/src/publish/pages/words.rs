@@ -245,12 +245,18 @@ pub(crate) fn validity(lang: Lang, validity: Validity) -> &'static str {
 pub(crate) fn table(lang: Lang, id: &str) -> (&'static str, &'static str) {
     match id {
         "steps" => (lang.of("The arithmetic", "计算步骤"), ""),
-        "plan" => (lang.of("What was fixed beforehand", "事先确定的内容"), ""),
+        "plan" => (
+            lang.of("What was fixed beforehand", "事先确定的内容"),
+            lang.of(
+                "The plan of this figure; its number is a hash of these lines.",
+                "本结果所依据的计划，计划编号为下列各行的哈希值。",
+            ),
+        ),
         "months" => (
             lang.of("Months", "月份"),
             lang.of(
-                "A month counts if every series covers 90 % of it, here and in the baseline.",
-                "各序列在两期的同月覆盖率均达到 90% 的月份才计入。",
+                "A month counts if every series covers as much of it as the plan asks for, here and in the baseline.",
+                "各序列在两期的同月覆盖率均达到计划要求的月份才计入。",
             ),
         ),
         "inputs" => (
@@ -407,11 +413,6 @@ pub(crate) fn cell(lang: Lang, text: &str) -> String {
         "adjusted_baseline" => lang.of("adjusted baseline", "调整基准"),
         "reduction" => lang.of("reduction", "降幅"),
         "baseline_period" => lang.of("baseline period", "基准期"),
-        "confidence" => lang.of("confidence", "置信水平"),
-        "factors" => lang.of("factor set", "折标系数版本"),
-        "model" => lang.of("model", "模型"),
-        "month_coverage_min" => lang.of("coverage a month needs", "月覆盖率下限"),
-        "coverage_min" => lang.of("coverage a figure needs", "结果覆盖率下限"),
         "nominal_unit_cost" => lang.of("unit cost in the yuan of the day", "现价单位成本"),
         "nominal_unit_cost_baseline" => lang.of("the same in the baseline", "基准期现价单位成本"),
         "nominal_unit_cost_change" => lang.of("its change", "现价单位成本变化"),
@@ -432,9 +433,80 @@ pub(crate) fn cell(lang: Lang, text: &str) -> String {
         "geometric_mean_ratio" => lang.of("ratio of geometric means", "几何均值之比"),
         "guideline14_fsu" => lang.of("fractional uncertainty, Guideline 14", "Guideline 14 相对不确定度"),
         "exact_relative_uncertainty" => lang.of("relative uncertainty, exact", "精确相对不确定度"),
-        other => return other.to_owned(),
+        other => return plan_word(lang, other).unwrap_or(other).to_owned(),
     };
     word.to_owned()
+}
+
+/// A word of the terms of a plan.
+fn plan_word(lang: Lang, text: &str) -> Option<&'static str> {
+    Some(match text {
+        "indicator" => lang.of("indicator", "指标"),
+        "operating_cost" => lang.of("operating cost", "运营成本"),
+        "production_cycle" => lang.of("production cycle", "产品生产周期"),
+        "defect_rate" => lang.of("defective rate", "不良品率"),
+        "energy_intensity" => lang.of("energy intensity", "单位产出能耗"),
+        "energy_intensity.equivalent" => lang.of("energy intensity (equivalent basis)", "单位产出能耗（等价值）"),
+        "cycle_time" => lang.of("cycle time", "节拍时间"),
+        "zone" => lang.of("days end at midnight in", "日界所在时区"),
+        "confidence" => lang.of("confidence, two-sided", "置信水平（双侧）"),
+        "coverage_min" => lang.of("coverage a figure needs", "结果覆盖率下限"),
+        "month_coverage_min" => lang.of("coverage a month needs", "月覆盖率下限"),
+        "basis" => lang.of("basis of electricity", "电力折标口径"),
+        "calorific" => lang.of("calorific value", "当量值"),
+        "equivalent" => lang.of("equivalent value", "等价值"),
+        "factors" => lang.of("factor set", "折标系数版本"),
+        "model" => lang.of("model", "模型"),
+        "ratio_to_output" => lang.of("ratio to output", "与产出之比"),
+        "regression" => lang.of("regression, a constant a month", "回归（含每月常数项）"),
+        "degree_days" => lang.of("degree days at the balance points that fit best", "度日模型（平衡点取最优）"),
+        "sign_of_coefficient" => lang.of("variable, and sign of its coefficient", "变量及其系数符号"),
+        "positive" => lang.of("positive", "正"),
+        "negative" => lang.of("negative", "负"),
+        "not_stated" => lang.of("not stated", "未规定"),
+        "temperature_series" => lang.of("outdoor temperature", "室外温度序列"),
+        "may_cool" => lang.of("may serve cooling", "是否用于制冷"),
+        "base_load_negligible" => lang.of("base load negligible, because", "基础负荷可忽略的理由"),
+        "price_base" => lang.of("prices", "价格基准"),
+        "baseline_prices" => lang.of("of the baseline period, weighted by quantity", "基准期价格（按数量加权）"),
+        "scope" => lang.of("scope", "计入范围"),
+        "every_item" => lang.of("every item that the file declares", "登记的全部项目"),
+        "at_baseline_price" => lang.of("quantity at the baseline's price", "数量乘以基准期价格"),
+        "deflated" => lang.of("deflated by its price index", "按价格指数平减"),
+        "nominal" => lang.of("nominal: no price index", "现价（无价格指数）"),
+        "defects" => lang.of("defective are", "不良品定义"),
+        "as_counted" => lang.of("pieces counted as defective", "登记为不良的件"),
+        "rework_and_scrap" => lang.of("rework and scrap together", "返修与报废合计"),
+        "scrap_alone" => lang.of("scrap alone", "仅报废"),
+        "strata" => lang.of("compared by", "分层比较"),
+        "by_product" => lang.of("product", "产品"),
+        "estimator" => lang.of("estimator", "估计方法"),
+        "standardised_rates" => {
+            lang.of("the baseline's rates at the period's mix of products", "按本期产品结构标准化的基准期比率")
+        }
+        "hodges_lehmann" => lang.of("median ratio of all pairs (Hodges–Lehmann)", "配对比值中位数（Hodges–Lehmann）"),
+        "hodges_lehmann_or_restricted_means" => lang.of(
+            "median ratio of all pairs (Hodges–Lehmann); restricted means where orders are open",
+            "配对比值中位数（Hodges–Lehmann）；有未完工订单时用限制均值之比",
+        ),
+        "cohort" => lang.of("an order belongs to", "订单归属"),
+        "by_start" => {
+            lang.of("the period in which it was started, after equal follow-up", "按开工时间归属，跟踪时间相等")
+        }
+        "unit_of_output" => lang.of("output is", "产出单位"),
+        "weighted_good_pieces" => lang.of("good pieces at final inspection, weighted", "终检合格件（加权）"),
+        "pieces_from" => lang.of("pieces are counted by", "件数来源"),
+        "from_series" => lang.of("series", "数据序列"),
+        "from_orders" => lang.of("completed orders", "完工订单"),
+        "weight" => lang.of("weight of a piece", "每件权重"),
+        "assumed_one" => lang.of("1, assumed", "1（假定）"),
+        "target" => lang.of("target", "目标"),
+        "target_reading" => lang.of("the target counts", "目标口径"),
+        "cumulative" => lang.of("from the baseline to its day", "自基准期累计至期限"),
+        "annual_pace" => lang.of("in every year", "逐年"),
+        "target_clause" => lang.of("where the programme says so", "目标出处"),
+        _ => return None,
+    })
 }
 
 /// A finding as a sentence in the page's language. Chinese has a sentence of its own for each rule, with the names that
@@ -479,7 +551,7 @@ fn finding_zh(rule: &str) -> Option<&'static str> {
         "no_price" => "该项目未登记价格",
         "nominal_cost" => "成本类别未登记价格指数，按现价计",
         "band_substituted" => "基准期电价所没有的时段，按基准期同一时刻的电价计",
-        "coverage" => "数据覆盖率达到 90% 的月份不足",
+        "coverage" => "数据覆盖率达到要求的月份不足",
         "uncertain_readings" => "计入的读数中含有质量存疑者",
         "decrease_without_event" => "读数下降而未登记换表等事件，该段未计入",
         "no_defective" => "终检从未统计不良品",
