@@ -5,6 +5,7 @@ use std::collections::BTreeMap;
 use jiff::civil::Date;
 use model::period::MonthNo;
 use model::programme::Stage;
+use model::registry::DayRange;
 use model::{
     Figure, Finding, Fingerprint, Indicator, Period, PeriodKind, Programme, Scope, State, UnixMillis, Validity, Window,
 };
@@ -21,8 +22,10 @@ use crate::statistics::pace::achieved_rate;
 
 /// `as_of` of a stored figure: the answer puts its own time there.
 pub const UNASKED: UnixMillis = UnixMillis(0);
-/// Findings that say what is not built yet rather than what is wrong with the data.
-const NOT_FLAGS: [&str; 1] = ["no_interval"];
+/// The rule of figures of a period that is over when the baseline period is: there is nothing to stand against.
+pub const BASELINE_PERIOD: &str = "baseline_period";
+/// Findings that say what is not built yet, or what a period is, rather than what is wrong with the data.
+const NOT_FLAGS: [&str; 2] = ["no_interval", BASELINE_PERIOD];
 
 /// The figures of one scope, by indicator; in order of period within one.
 pub type Figures = BTreeMap<Indicator, Vec<Figure>>;
@@ -209,25 +212,46 @@ struct Plan<'a> {
     scope: &'a Scope,
     indicator: &'a Indicator,
     stages: Vec<Stage>,
-    t0: f64,
+    baseline: DayRange,
     asked: Asked,
 }
 
 impl<'a> Plan<'a> {
     fn of(programme: &Programme, data: &PilotData<'_>, scope: &'a Scope, indicator: &'a Indicator) -> Plan<'a> {
-        let t0 = after(data.terms.baseline.to);
+        let baseline = data.terms.baseline;
         let asked = Asked::of((data.pilot, data.factors), programme, indicator);
-        Plan { scope, indicator, stages: programme.stages(indicator), t0, asked }
+        Plan { scope, indicator, stages: programme.stages(indicator), baseline, asked }
     }
 
     fn figure(&self, period: Period, outcome: Outcome) -> Figure {
-        let outcome = Outcome { asked: self.asked, ..outcome };
-        let paths = paths(&self.stages, self.t0, period);
-        let mut figure = assemble(self.scope, self.indicator, period, &self.stages, &paths, outcome);
+        let mut outcome = Outcome { asked: self.asked, ..outcome };
+        if outcome.ratio().is_some() {
+            outcome.findings.extend(baseline_finding(self.baseline, period));
+        }
+        let t0 = after(self.baseline.to);
+        let (stages, paths) = ahead(&self.stages, t0, period);
+        let mut figure = assemble(self.scope, self.indicator, period, stages, &paths, outcome);
         let ratio = figure.reduction.filter(|_| figure.state != State::Insufficient).map(|reduction| 1.0 - reduction);
-        figure.annual_rate = ratio.and_then(|ratio| achieved_rate(ratio, period_end(period) - self.t0));
+        figure.annual_rate = ratio.and_then(|ratio| achieved_rate(ratio, period_end(period) - t0));
         figure
     }
+}
+
+/// The stages that a period is judged by, with the glide path's indexes at its end. A period that is over when the baseline
+/// period is has none: it is compared with itself, or with what came after it.
+fn ahead(stages: &[Stage], t0: f64, period: Period) -> (&[Stage], Vec<f64>) {
+    let stages = if period_end(period) > t0 { stages } else { &[] };
+    (stages, paths(stages, t0, period))
+}
+
+fn baseline_finding(baseline: DayRange, period: Period) -> Option<Finding> {
+    let (DayRange { from, to }, first) = (baseline, period.first_month().first_day());
+    let inside = match (period_end(period) > after(to), first >= from) {
+        (true, _) => return None,
+        (false, true) => "lies inside the baseline period and is compared with itself",
+        (false, false) => "is over when the baseline period is",
+    };
+    Some(finding(BASELINE_PERIOD, format!("the period {inside} ({from} – {to}): it has no standing")))
 }
 
 /// A figure from an outcome; `paths` are the glide path's indexes at the period's end, by stage.
@@ -354,6 +378,9 @@ pub fn without_data(
     outcome: Outcome,
 ) -> Figure {
     let stages = programme.stages(indicator);
-    let paths = baseline_end.map_or_else(|| vec![1.0; stages.len()], |end| paths(&stages, after(end), period));
-    assemble(scope, indicator, period, &stages, &paths, outcome)
+    let (stages, paths) = match baseline_end {
+        Some(end) => ahead(&stages, after(end), period),
+        None => (stages.as_slice(), vec![1.0; stages.len()]),
+    };
+    assemble(scope, indicator, period, stages, &paths, outcome)
 }

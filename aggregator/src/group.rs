@@ -6,9 +6,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use model::{Figure, Indicator, Method, Period, Pilot, Programme, Registry, Scope, State, Variance};
+use model::{Figure, Finding, Indicator, Method, Period, Pilot, Programme, Registry, Scope, State, Variance};
 
-use crate::figure::assemble;
+use crate::figure::{BASELINE_PERIOD, assemble};
 use crate::indicator::effects::add_up;
 use crate::indicator::{Certainty, Outcome, finding};
 use crate::standing::Cap;
@@ -95,9 +95,12 @@ fn one(
         Err(_) => {}
     }
     cap(&included, adjusted, &mut outcome);
-    let stages = programme.stages(indicator);
+    let baseline = in_baseline(&included);
+    let stages = if matches!(baseline, InBaseline::All) { Vec::new() } else { programme.stages(indicator) };
+    outcome.findings.extend(baseline.finding(included.len()));
     let path = |stage: usize| {
-        let of = |figure: &Figure| figure.stages.get(stage).map(|stage| 1.0 - stage.path);
+        // A pilot in its baseline period has no path yet: it is where paths begin.
+        let of = |figure: &Figure| Some(figure.stages.get(stage).map_or(1.0, |stage| 1.0 - stage.path));
         weighted(&included, adjusted, of).unwrap_or(1.0)
     };
     let paths: Vec<f64> = (0..stages.len()).map(path).collect();
@@ -109,6 +112,38 @@ fn one(
     figure.output_share = output_share(&included, figures, n_pilots);
     figure.mean_of_reductions = (!included.is_empty()).then(|| reductions / included.len() as f64);
     figure
+}
+
+/// How many pilots of a figure are compared with their own baseline.
+enum InBaseline {
+    None,
+    Some(usize),
+    All,
+}
+
+fn in_baseline(included: &[&Figure]) -> InBaseline {
+    let is_in = |figure: &&&Figure| figure.findings.iter().any(|finding| finding.rule == BASELINE_PERIOD);
+    match included.iter().filter(is_in).count() {
+        0 => InBaseline::None,
+        n if n == included.len() => InBaseline::All,
+        n => InBaseline::Some(n),
+    }
+}
+
+impl InBaseline {
+    fn finding(&self, n_included: usize) -> Option<Finding> {
+        match self {
+            InBaseline::None => None,
+            InBaseline::Some(n) => {
+                let text =
+                    format!("{n} of {n_included} pilots are in their baseline period and are compared with themselves");
+                Some(finding("pilots_in_baseline", text))
+            }
+            InBaseline::All => {
+                Some(finding(BASELINE_PERIOD, "the period is the baseline of every pilot inside: it has no standing"))
+            }
+        }
+    }
 }
 
 /// The interval of a group; else why there is none.
@@ -234,5 +269,39 @@ mod tests {
         assert_eq!(both.findings[0].rule, "pilots_left_out");
         let none = roll(&[&silent]);
         assert_eq!((none.state, none.actual), (State::Insufficient, None));
+        assert_eq!(none.standing, Some(model::Standing::Insufficient));
+    }
+
+    #[test]
+    fn a_group_whose_pilots_are_all_in_their_baseline_has_no_standing_and_one_of_some_has_a_path_that_waits() {
+        let programme = seeds::programme::builtin();
+        let defects = |pilot: &str, stages: &[f64]| {
+            let mut figure = figure(pilot, 100.0, 100.0);
+            let stage = |path: &f64| model::StageStanding {
+                by: "2020-12-31".to_owned(),
+                target: 0.2,
+                path: *path,
+                standing: model::Standing::OnTrack,
+                required_rate: None,
+            };
+            figure[0].stages = stages.iter().map(stage).collect();
+            if stages.is_empty() {
+                figure[0].findings.push(finding(BASELINE_PERIOD, "it has no standing"));
+            }
+            figure
+        };
+        let roll =
+            |members: &[&[Figure]]| roll_up(&programme, &Scope::Programme, &Indicator::DefectRate, members).remove(0);
+        let rules = |figure: &Figure| figure.findings.iter().map(|finding| finding.rule.clone()).collect::<Vec<_>>();
+        let all = roll(&[&defects("a", &[]), &defects("b", &[])]);
+        assert_eq!((all.standing, all.target, all.stages.len()), (None, None, 0));
+        assert_eq!(
+            (all.reduction, rules(&all)),
+            (Some(0.0), vec!["no_interval".to_owned(), BASELINE_PERIOD.to_owned()])
+        );
+        let some = roll(&[&defects("a", &[]), &defects("b", &[0.1, 0.2])]);
+        assert_eq!(some.standing, Some(model::Standing::Behind));
+        assert!((some.stages[0].path - 0.05).abs() < 1e-12, "{:?}", some.stages);
+        assert!(rules(&some).contains(&"pilots_in_baseline".to_owned()), "{:?}", rules(&some));
     }
 }

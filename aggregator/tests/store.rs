@@ -286,6 +286,13 @@ fn two_years_of_a_plant_become_its_figures() {
     let baseline = plant.figures("pilot:p", Some("2015"));
     let energy = baseline.iter().find(|figure| figure.indicator.to_string() == "energy_intensity").unwrap();
     assert_eq!((energy.reduction, energy.standing), (Some(0.0), None));
+    // Nothing stands in the baseline period, whatever the programme asks for.
+    let defects = baseline.iter().find(|figure| figure.indicator.to_string() == "defect_rate").unwrap();
+    assert_eq!((defects.reduction.is_some(), defects.standing, defects.target), (true, None, None));
+    assert!(defects.findings.iter().any(|finding| finding.rule == "baseline_period"), "{:?}", defects.findings);
+    assert!(
+        of("defect_rate").standing.is_some() && of("defect_rate").findings.iter().all(|f| f.rule != "baseline_period")
+    );
 }
 
 #[test]

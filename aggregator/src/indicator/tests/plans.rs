@@ -236,3 +236,24 @@ fn the_terms_of_a_plan_are_these_and_give_its_number_again() {
     };
     assert_eq!(table.rows.iter().map(line).collect::<Vec<_>>(), lines);
 }
+
+#[test]
+fn a_period_of_the_baseline_has_no_standing_and_the_next_one_has() {
+    let look = |plan: &str, text: &str| {
+        let figure = figure_of(plan, "defect_rate", text);
+        let is_said = figure.findings.iter().any(|finding| finding.rule == crate::figure::BASELINE_PERIOD);
+        assert_eq!(figure.stages.is_empty(), is_said, "{text}");
+        assert_eq!((figure.standing.is_none(), figure.target.is_none()), (is_said, is_said), "{text}");
+        assert!(figure.actual.is_some() && figure.state == State::Provisional);
+        is_said
+    };
+    for text in ["2015", "2015-Q4", "2015-12"] {
+        assert!(look("", text), "{text}");
+    }
+    for text in ["2016", "2016-Q1", "2016-01"] {
+        assert!(!look("", text), "{text}");
+    }
+    // Before its baseline period an indicator stands no better than inside.
+    let own = "[plan.defect_rate]\nbaseline = { from = 2016-01-01, to = 2016-06-30 }";
+    assert!(look(own, "2015") && look(own, "2016-Q2") && !look(own, "2016-Q3") && !look(own, "2016"));
+}

@@ -4,7 +4,9 @@ use maud::{Markup, html};
 use model::{Figure, Indicator, Period, Scope, Stage, Standing};
 
 use super::svg::{self, Scale};
-use super::view::{Choice, Loading, PilotRow, ProgrammeView, RegionBlock, SHOWN, judged_by, reduction_of, standing_of};
+use super::view::{
+    Choice, Loading, PilotRow, ProgrammeView, RegionBlock, SHOWN, is_of_baseline, judged_by, reduction_of, standing_of,
+};
 use super::words::{self, Lang, STANDINGS};
 use super::{Frame, Note, day, frame, years};
 
@@ -144,8 +146,11 @@ fn reduction(lang: Lang, figure: &Figure) -> String {
     reduction_of(figure).map_or_else(|| "–".to_owned(), |reduction| lang.percent(reduction))
 }
 
-/// Symbol and word of a figure's standing.
+/// Symbol and word of a figure's standing; of the baseline period a word alone.
 pub(super) fn standing(lang: Lang, figure: &Figure) -> Markup {
+    if is_of_baseline(figure) {
+        return html! { span class="standing untargeted" { (words::baseline_period(lang)) } };
+    }
     let standing = standing_of(figure);
     let word = standing.map_or(lang.of("no target set", "未设目标"), |standing| words::standing(lang, standing));
     html! { span class={ "standing " (words::standing_class(standing)) } { (svg::symbol(standing)) (word) } }
@@ -272,12 +277,14 @@ fn pilot_row(row: &PilotRow, view: &ProgrammeView, lang: Lang, scale: &Scale) ->
 /// A small bar, the reduction and the symbol; the word of the standing is read out.
 fn cell(lang: Lang, scale: &Scale, column: usize, figure: &Figure) -> Markup {
     let standing = standing_of(figure);
-    let word = standing.map_or("", |standing| words::standing(lang, standing));
+    let of_baseline = is_of_baseline(figure);
+    let without = if of_baseline { words::baseline_period(lang) } else { "" };
+    let word = standing.map_or(without, |standing| words::standing(lang, standing));
     html! {
         div class="cell" data-label=(words::indicator(lang, &figure.indicator)) title=(word) {
             (svg::small_bullet(scale, column, figure))
             span class=(if reduction_of(figure).is_some() { "num" } else { "num none" }) { (reduction(lang, figure)) }
-            (svg::symbol(standing))
+            @if !of_baseline { (svg::symbol(standing)) }
             span class="vh" { (word) }
         }
     }

@@ -11,6 +11,7 @@ use model::{
 };
 use seeds::fleet::Truth;
 
+use crate::figure::BASELINE_PERIOD;
 use crate::ledger::Version;
 use crate::publish::corrections::Row;
 
@@ -184,6 +185,11 @@ pub fn interval_of(figure: &Figure) -> Option<(f64, f64)> {
 /// The standing that a page shows: insufficient if the figure is, none where there is no target.
 pub fn standing_of(figure: &Figure) -> Option<Standing> {
     if figure.state == State::Insufficient { Some(Standing::Insufficient) } else { figure.standing }
+}
+
+/// Whether a figure is of its own baseline period, where nothing stands.
+pub fn is_of_baseline(figure: &Figure) -> bool {
+    figure.findings.iter().any(|finding| finding.rule == BASELINE_PERIOD)
 }
 
 /// The stage that a figure is judged by: the first one due not before the period's end, else the last.

@@ -159,6 +159,11 @@ pub(crate) fn standing(lang: Lang, standing: Standing) -> &'static str {
     }
 }
 
+/// What stands where a standing would, in the baseline period.
+pub(crate) fn baseline_period(lang: Lang) -> &'static str {
+    lang.of("baseline period", "基准期")
+}
+
 /// Names colour and symbol of a standing in CSS and in the symbol sheet.
 pub(crate) fn standing_class(standing: Option<Standing>) -> &'static str {
     match standing {
@@ -523,6 +528,8 @@ pub(crate) fn finding(lang: Lang, finding: &Finding) -> String {
 
 fn finding_zh(rule: &str) -> Option<&'static str> {
     Some(match rule {
+        "baseline_period" => "本期在基准期结束前已结束，不评定进度",
+        "pilots_in_baseline" => "部分试点处于基准期，与自身比较",
         "no_interval" => "数据不足以给出置信区间，进度最高评为“正常”",
         "orders_silent" => "订单事件早于其他数据中断，可能缺少未完工或较慢的订单，进度最高评为“正常”",
         "all_orders_open" => "可比时间内没有订单完工",
