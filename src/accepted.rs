@@ -56,9 +56,9 @@ fn unexplained_edit(store: &Store, pilot: &Pilot) -> anyhow::Result<Option<(Pilo
 
 fn differing(before: &Dependence, after: &Dependence) -> Vec<&'static str> {
     let parts = [
-        (before.baseline != after.baseline, "the baseline period"),
+        (before.baseline != after.baseline, "a baseline period, or what a plan asks for"),
         (before.factors != after.factors, "conversion factors"),
-        (before.rest != after.rest, "series, products, prices, calendar or groups"),
+        (before.rest != after.rest, "series, products, prices, calendar, groups or adjustments"),
     ];
     parts.into_iter().filter(|(differs, _)| *differs).map(|(_, part)| part).collect()
 }
@@ -149,7 +149,10 @@ mod tests {
         let mistakes = unexplained(&store, &registry(&edited).0).unwrap();
         let told = mistakes[0].to_string();
         assert!(told.starts_with("pilots/p.toml:1: figures of `p` are published"), "{told}");
-        assert!(told.contains("(the baseline period)") && told.contains("`[[change]]`"), "{told}");
+        assert!(
+            told.contains("(a baseline period, or what a plan asks for)") && told.contains("`[[change]]`"),
+            "{told}"
+        );
 
         let (in_force, texts) = (without_unexplained(&store, registry(&edited).0).unwrap(), registry(&edited).1);
         let baseline = |registry: &Registry| registry.pilots.values().next().unwrap().baseline.to.to_string();

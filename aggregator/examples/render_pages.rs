@@ -152,6 +152,7 @@ fn figure(
         method: None,
         baseline: None,
         plan: None,
+        adjustments: None,
         effects: None,
         cost_scope: None,
         pilots_included: None,

@@ -202,7 +202,7 @@ fn production_cycles(data: &PilotData<'_>, periods: &[Period]) -> Vec<Outcome> {
 /// Names the baseline of outcomes that were held against one.
 fn against(mut outcomes: Vec<Outcome>, baseline: Fingerprint) -> Vec<Outcome> {
     for outcome in outcomes.iter_mut().filter(|outcome| outcome.actual.is_some()) {
-        outcome.baseline = Some(baseline);
+        outcome.baseline = Some(outcome.by_hand.map_or(baseline, |stated| fingerprint::with(baseline, stated)));
     }
     outcomes
 }
@@ -228,6 +228,7 @@ impl<'a> Plan<'a> {
         if outcome.ratio().is_some() {
             outcome.findings.extend(baseline_finding(self.baseline, period));
         }
+        outcome.findings.extend(outcome.by_hand.map(|stated| by_hand_finding(stated, self.indicator)));
         let t0 = after(self.baseline.to);
         let (stages, paths) = ahead(&self.stages, t0, period);
         let mut figure = assemble(self.scope, self.indicator, period, stages, &paths, outcome);
@@ -242,6 +243,14 @@ impl<'a> Plan<'a> {
 fn ahead(stages: &[Stage], t0: f64, period: Period) -> (&[Stage], Vec<f64>) {
     let stages = if period_end(period) > t0 { stages } else { &[] };
     (stages, paths(stages, t0, period))
+}
+
+fn by_hand_finding(stated: f64, indicator: &Indicator) -> Finding {
+    let text = format!(
+        "{stated:+.1} {} of the adjusted baseline is a non-routine adjustment, stated by a person",
+        indicator.unit()
+    );
+    finding("adjusted_by_hand", text)
 }
 
 fn baseline_finding(baseline: DayRange, period: Period) -> Option<Finding> {
@@ -285,6 +294,7 @@ pub fn assemble(
     (figure.per_unit, figure.per_unit_baseline) = (per(outcome.actual), per(outcome.adjusted));
     figure.coverage = outcome.coverage;
     figure.cost_scope = outcome.cost_scope;
+    figure.adjustments = outcome.by_hand;
     (figure.method, figure.baseline, figure.effects) = (outcome.method, outcome.baseline, outcome.effects);
     (figure.confidence, figure.plan) = (outcome.asked.confidence.two_sided(), outcome.asked.plan);
     figure.findings = outcome.findings;
@@ -353,6 +363,7 @@ pub fn empty(scope: &Scope, indicator: &Indicator, period: Period) -> Figure {
         method: None,
         baseline: None,
         plan: None,
+        adjustments: None,
         effects: None,
         cost_scope: None,
         pilots_included: None,

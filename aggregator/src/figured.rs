@@ -268,7 +268,7 @@ fn cycles_of(aggregator: &Aggregator, pilot: &Pilot) -> Result<Cohorts, StoreErr
 }
 
 /// What stored figures begin with: their format. No blob of the first format, which began with the number of figures,
-/// begins so. 4: what of them is to be published is noted beside them. 5: `plan`.
+/// begins so. 4: what of them is to be published is noted beside them. 5: `plan`, `adjustments`.
 const FORMAT: [u8; 5] = [0xff, 0xff, 0xff, 0xff, 5];
 
 /// A scope's figures as bytes.

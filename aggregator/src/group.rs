@@ -95,6 +95,12 @@ fn one(
         Err(_) => {}
     }
     cap(&included, adjusted, &mut outcome);
+    let stated: Vec<f64> = included.iter().filter_map(|figure| figure.adjustments).collect();
+    if !stated.is_empty() {
+        let text = format!("{} of {} pilots carry adjustments that a person stated", stated.len(), included.len());
+        outcome.findings.push(finding("pilots_adjusted", text));
+        outcome.by_hand = Some(sum(stated.iter().copied()));
+    }
     let baseline = in_baseline(&included);
     let stages = if matches!(baseline, InBaseline::All) { Vec::new() } else { programme.stages(indicator) };
     outcome.findings.extend(baseline.finding(included.len()));
@@ -258,6 +264,17 @@ mod tests {
         let [least, greatest] = figure.leave_one_out.unwrap();
         assert!((least - 0.01).abs() < 1e-12 && (greatest - 0.3).abs() < 1e-12);
         assert_eq!((figure.pilots_included, figure.pilots_total), (Some(2), Some(2)));
+    }
+
+    #[test]
+    fn a_group_says_how_many_of_its_pilots_are_adjusted_by_hand() {
+        let mut by_hand = figure("b", 1_980.0, 2_000.0);
+        by_hand[0].adjustments = Some(200.0);
+        let rolled = roll(&[&figure("a", 700.0, 1_000.0), &by_hand]);
+        assert_eq!((rolled.adjusted_baseline, rolled.adjustments), (Some(3_000.0), Some(200.0)));
+        let said = rolled.findings.iter().find(|finding| finding.rule == "pilots_adjusted").unwrap();
+        assert_eq!(said.text, "1 of 2 pilots carry adjustments that a person stated");
+        assert_eq!(roll(&[&figure("a", 700.0, 1_000.0)]).adjustments, None);
     }
 
     #[test]

@@ -306,6 +306,9 @@ pub struct Figure {
     /// The plan that it was made under, as the first bytes of a SHA-256 of its terms; of pilots and workshops.
     #[serde(default)]
     pub plan: Option<Fingerprint>,
+    /// What of `adjusted_baseline` a person stated: non-routine adjustments of the counted months. None without one.
+    #[serde(default)]
+    pub adjustments: Option<f64>,
     /// Of indicators that are amounts.
     #[serde(default)]
     pub effects: Option<Effects>,

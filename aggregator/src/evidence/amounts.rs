@@ -5,11 +5,12 @@ use model::Period;
 use super::charges::{Charged, charges};
 use super::{Beside, Cell, Steps, Table, counted, inputs_table, month_label, months_table, output_table};
 use crate::indicator::baseline::{Baseline, Compared, Use, asked};
+use crate::indicator::by_hand::ByHand;
 use crate::indicator::cost::{Cost, bought_over};
 use crate::indicator::data::PilotData;
 use crate::indicator::energy::{self, Carrier, Energy};
 use crate::indicator::output::Pieces;
-use crate::indicator::ratio::{self, Amounts, Months, Proportional};
+use crate::indicator::ratio::{self, Amounts, Months};
 use crate::statistics::guideline14::{self, K, fractional_savings_uncertainty};
 use crate::statistics::price;
 use crate::statistics::validity::Effect;
@@ -52,8 +53,18 @@ fn ratio_steps(
         steps.add("amount", of, part.actual, unit, "E_r: Σ over the period's counted months");
     }
     let actual = sum(parts.iter().map(|part| part.actual));
-    let adjusted = sum(parts.iter().map(Proportional::adjusted));
-    steps.close(Some(actual), Some(adjusted), unit);
+    by_hand_steps(data, &amounts.by_hand, months, unit, steps);
+    steps.close(Some(actual), Some(ratio::adjusted(&parts, &amounts.by_hand, months)), unit);
+}
+
+/// What a person stated for the period.
+fn by_hand_steps(data: &PilotData<'_>, all: &[ByHand], months: &Months, unit: &str, steps: &mut Steps) {
+    for stated in all {
+        let (adjustment, amount) = (data.pilot.adjustments.get(stated.index), stated.over(&months.reporting));
+        if let Some((adjustment, amount)) = adjustment.zip(amount) {
+            steps.add("by_hand", &adjustment.reason, amount, unit, "Σ over its days in the period's counted months");
+        }
+    }
 }
 
 /// Energy, by ratio or by models.
@@ -71,7 +82,8 @@ pub(super) fn of_energy(data: &PilotData<'_>, pieces: &Pieces, energy: &Energy, 
         let total = |of: fn(&(f64, f64)) -> f64| sides.iter().flatten().map(of).collect::<Vec<f64>>();
         let whole = sides.iter().all(Option::is_some) && !sides.is_empty();
         let of = |side: fn(&(f64, f64)) -> f64| whole.then(|| sum(total(side)));
-        steps.close(of(|side| side.0), of(|side| side.1), "kgce");
+        by_hand_steps(data, &energy.amounts.by_hand, &months, "kgce", &mut steps);
+        steps.close(of(|side| side.0), of(|side| side.1).map(|routine| energy.adjusted(routine, &months)), "kgce");
     } else {
         ratio_steps(data, pieces, &energy.amounts, &months, "kgce", &mut steps);
     }

@@ -14,6 +14,7 @@ pub(crate) mod corrections;
 mod cycles;
 mod defects;
 
+use model::registry::adjustment::Adjusted;
 use model::{Figure, Indicator, Period, Programme, UnixMillis};
 use seeds::factors::Basis;
 use serde::ser::{SerializeMap, SerializeSeq};
@@ -23,7 +24,7 @@ use crate::indicator::data::{Measured, Part, PilotData};
 use crate::indicator::output::{Pieces, weight};
 use crate::indicator::plan::terms_of;
 use crate::indicator::ratio::{Months, months_rule};
-use crate::indicator::{cost, energy, pollutant};
+use crate::indicator::{by_hand, cost, energy, pollutant};
 
 /// One value of a table.
 #[derive(Debug, Clone, PartialEq)]
@@ -210,6 +211,7 @@ pub(crate) fn of(
         // Orders and cycle times are the pilot's: a workshop has no such figure, and nothing behind it.
         Indicator::ProductionCycle | Indicator::CycleTime => Vec::new(),
     };
+    tables.push(by_hand_table(data, part, indicator));
     tables.push(plan(data, programme, indicator));
     tables.push(stops(data));
     tables.retain(|table| !table.rows.is_empty());
@@ -307,6 +309,33 @@ fn plan(data: &PilotData<'_>, programme: &Programme, indicator: &Indicator) -> T
     let mut table = Table::new("plan", &["what", "of", "is"]);
     for term in terms_of((data.pilot, data.factors), programme, indicator) {
         table.row([term.what.into(), term.of.into(), term.is.into()]);
+    }
+    table
+}
+
+/// What a person stated for this indicator, in its own unit and as it was stated.
+fn by_hand_table(data: &PilotData<'_>, part: Part<'_>, indicator: &Indicator) -> Table {
+    const COLUMNS: [&str; 9] = ["adjusts", "from", "to", "amount", "unit", "workshop", "reason", "author", "evidence"];
+    let mut table = Table::new("adjustments", &COLUMNS);
+    let enters = |adjusted: &Adjusted| match (indicator, adjusted) {
+        (Indicator::EnergyIntensity | Indicator::EnergyIntensityEquivalent, Adjusted::Energy(_))
+        | (Indicator::OperatingCost, Adjusted::OperatingCost) => Some(1.0),
+        (Indicator::PollutantIntensity(one), Adjusted::Pollutant(other)) if one == other => Some(1.0),
+        _ => None,
+    };
+    for stated in by_hand::stated(data, part, &enters) {
+        let Some(adjustment) = data.pilot.adjustments.get(stated.index) else { continue };
+        table.row([
+            adjustment.of.to_string().into(),
+            adjustment.days.from.to_string().into(),
+            adjustment.days.to.to_string().into(),
+            adjustment.amount.into(),
+            adjustment.of.unit().into(),
+            adjustment.workshop.as_ref().map_or(Cell::Nothing, |workshop| workshop.as_str().into()),
+            adjustment.reason.as_str().into(),
+            adjustment.author.as_str().into(),
+            adjustment.evidence.as_str().into(),
+        ]);
     }
     table
 }

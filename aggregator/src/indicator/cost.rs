@@ -8,8 +8,10 @@
 use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
+use model::registry::adjustment::Adjusted;
 use model::{Effects, Finding, Period, Pilot, Quantity};
 
+use super::by_hand;
 use super::data::{Declared, Part as Scope, PilotData};
 use super::effects::{Factors, effects};
 use super::output::Pieces;
@@ -68,6 +70,8 @@ pub fn cost(data: &PilotData<'_>, part: Scope<'_>) -> Result<Cost, Finding> {
         return Err(finding("no_series", "no `cost.*` series and no priced `energy.*` series is registered here"));
     }
     let mut cost = Cost { items: items.iter().cloned().collect(), ..Cost::default() };
+    let of_cost = |adjusted: &Adjusted| (*adjusted == Adjusted::OperatingCost).then_some(1.0);
+    cost.amounts.by_hand = by_hand::stated(data, part, &of_cost);
     for item in &items {
         add_item(data, part, item, &mut cost)?;
     }

@@ -10,11 +10,13 @@
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
+use model::registry::adjustment::Adjusted;
 use model::registry::plan::Form;
 use model::{Finding, Fingerprint, Method, Period, Quantity, Variance};
 use seeds::factors::Basis;
 
 use super::baseline::{Baseline, Use, asked, series_of};
+use super::by_hand;
 use super::data::{Part, PilotData};
 use super::output::Pieces;
 use super::ratio::{self, Amounts, Months, ratio};
@@ -80,6 +82,10 @@ impl Energy {
                 }
             }
         }
+        amounts.by_hand = by_hand::stated(data, part, &|adjusted| match adjusted {
+            Adjusted::Energy(carrier) => carriers.get(carrier).map(|carrier| carrier.factor),
+            Adjusted::OperatingCost | Adjusted::Pollutant(_) => None,
+        });
         let mut energy = Energy { amounts, carriers: carriers.into_values().collect(), findings: Vec::new() };
         energy.fit(data, pieces);
         Ok(energy)
@@ -113,6 +119,11 @@ impl Energy {
             .map(|carrier| (&carrier.name, carrier.factor.to_bits(), coefficients(carrier)))
             .collect();
         fingerprint::of_amounts(data, pieces, &self.amounts, &(&data.pilot.plans.energy, models))
+    }
+
+    /// What the models say for some months, and what a person stated beside it.
+    pub fn adjusted(&self, routine: f64, months: &Months) -> f64 {
+        by_hand::over(&self.amounts.by_hand, &months.reporting).map_or(routine, |stated| routine + stated)
     }
 
     /// Whether a plan asks for more than ratios.
@@ -171,7 +182,8 @@ fn modelled(data: &PilotData<'_>, pieces: &Pieces, energy: &Energy, months: &Mon
         }
     }
     let of = |part: fn(&Comparison) -> f64| sum(members.iter().map(part));
-    let (actual, adjusted) = (of(|member| member.actual), of(|member| member.adjusted_baseline));
+    let (actual, routine) = (of(|member| member.actual), of(|member| member.adjusted_baseline));
+    let adjusted = energy.adjusted(routine, months);
     outcome.output = Some(pieces.weighted(data.pilot, &months.reporting)).filter(|output| *output > 0.0);
     outcome.actual = Some(actual);
     outcome.method = Some(Method::Model);
@@ -181,6 +193,7 @@ fn modelled(data: &PilotData<'_>, pieces: &Pieces, energy: &Energy, months: &Mon
         return outcome.findings.push(finding("no_baseline", text));
     }
     outcome.adjusted = Some(adjusted);
+    outcome.by_hand = by_hand::over(&energy.amounts.by_hand, &months.reporting);
     let df = welch_satterthwaite(&members);
     let (model, noise) = (of(|member| member.variance_model), of(|member| member.variance_noise));
     let together = Comparison { actual, adjusted_baseline: adjusted, variance_model: model, variance_noise: noise, df };

@@ -1,7 +1,7 @@
 //! What a baseline was made from, as a fingerprint: two figures with the same one were held against the same baseline.
 //!
 //! It goes over the bits of every number of the baseline period that the indicator uses, whether a single figure uses all of
-//! them or not, and over the pilot's plan. It does not go over the reporting period.
+//! them or not, and over the pilot's plan. It does not go over the reporting period, but for what a person stated of it.
 
 use model::{Fingerprint, Pilot};
 use sha2::{Digest, Sha256};
@@ -62,6 +62,15 @@ pub fn of_amounts(data: &PilotData<'_>, pieces: &Pieces, amounts: &Amounts, plan
     print.sums(&amounts.general, &months);
     print.by_product(&amounts.by_product, &months, data.pilot);
     print.by_product(&pieces.good, &months, data.pilot);
+    print.finish()
+}
+
+/// Of a baseline to which a person stated something for the period: another one than that of periods without.
+pub fn with(baseline: Fingerprint, by_hand: f64) -> Fingerprint {
+    let mut print = Print(Sha256::new());
+    print.text("by hand");
+    print.0.update(baseline.0);
+    print.number(by_hand);
     print.finish()
 }
 

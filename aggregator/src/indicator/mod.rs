@@ -6,6 +6,7 @@
 //! standardised output; defects and cycles compare whole periods product by product.
 
 pub mod baseline;
+pub mod by_hand;
 pub mod cost;
 pub mod cycle;
 pub mod data;
@@ -46,6 +47,8 @@ pub struct Outcome {
     pub effects: Option<Effects>,
     /// `operating_cost` only.
     pub cost_scope: Option<Vec<String>>,
+    /// What of `adjusted` a person stated; none without an adjustment in the counted months.
+    pub by_hand: Option<f64>,
     pub asked: Asked,
 }
 

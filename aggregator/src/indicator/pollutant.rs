@@ -3,8 +3,10 @@
 use std::collections::BTreeSet;
 use std::sync::Arc;
 
+use model::registry::adjustment::Adjusted;
 use model::{Pilot, Quantity};
 
+use super::by_hand;
 use super::data::{Part, PilotData};
 use super::ratio::Amounts;
 
@@ -19,7 +21,9 @@ pub fn pollutants(pilot: &Pilot) -> BTreeSet<Arc<str>> {
 /// Emissions of one pollutant in kg by month.
 pub fn amounts(data: &PilotData<'_>, part: Part<'_>, pollutant: &Arc<str>) -> Amounts {
     let series = data.entering(part, |series| series.quantity == Quantity::Emission(pollutant.clone()));
-    let mut amounts = Amounts { series: series.clone(), ..Amounts::default() };
+    let of_it = |adjusted: &Adjusted| (*adjusted == Adjusted::Pollutant(pollutant.clone())).then_some(1.0);
+    let by_hand = by_hand::stated(data, part, &of_it);
+    let mut amounts = Amounts { series: series.clone(), by_hand, ..Amounts::default() };
     for index in series {
         let declared = &data.declared[index];
         for (product, sum) in declared.months() {

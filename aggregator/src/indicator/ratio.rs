@@ -12,6 +12,7 @@ use std::sync::Arc;
 
 use model::{Effects, Finding, Method, Period, Variance};
 
+use super::by_hand::{self, ByHand};
 use super::data::PilotData;
 use super::effects::{Factors, effects};
 use super::output::{Pieces, over, weight};
@@ -30,6 +31,8 @@ pub struct Amounts {
     pub by_product: BTreeMap<Arc<str>, Vec<Sum>>,
     /// Registered series that enter, for coverage.
     pub series: Vec<usize>,
+    /// Adjustments, in the same unit.
+    pub by_hand: Vec<ByHand>,
 }
 
 impl Amounts {
@@ -119,18 +122,19 @@ pub fn fill(data: &PilotData<'_>, pieces: &Pieces, amounts: &Amounts, months: &M
         }
     }
     let actual = sum(parts.iter().map(|part| part.actual));
-    let adjusted = sum(parts.iter().map(Proportional::adjusted));
+    let adjusted = adjusted(&parts, &amounts.by_hand, months);
     if adjusted <= 0.0 {
         return outcome
             .findings
             .push(finding("no_baseline", "the baseline's counted months hold no amount to compare with"));
     }
+    outcome.by_hand = by_hand::over(&amounts.by_hand, &months.reporting);
     outcome.actual = Some(actual);
     outcome.adjusted = Some(adjusted);
     outcome.output = Some(pieces.weighted(data.pilot, &months.reporting)).filter(|output| *output > 0.0);
     outcome.method = Some(Method::Ratio);
     outcome.effects = split(data, pieces, amounts, months);
-    outcome.certainty = certainty(&parts, months, (actual, adjusted), data.confidence());
+    outcome.certainty = certainty(&parts, months, (actual, adjusted), &amounts.by_hand, data.confidence());
     if outcome.certainty.is_none() {
         outcome
             .findings
@@ -191,6 +195,12 @@ pub fn parts(
     Ok(parts)
 }
 
+/// What the baseline says for the period: its amounts at the period's output, and what a person stated beside them.
+pub fn adjusted(parts: &[Proportional], by_hand: &[ByHand], months: &Months) -> f64 {
+    let routine = sum(parts.iter().map(Proportional::adjusted));
+    by_hand::over(by_hand, &months.reporting).map_or(routine, |stated| routine + stated)
+}
+
 /// The same as one side of a sum, such as a carrier beside others that are modelled.
 ///
 /// # Errors
@@ -204,7 +214,7 @@ pub fn compared(
     let parts = parts(data, pieces, amounts, months)?;
     let actual = sum(parts.iter().map(|part| part.actual));
     let adjusted_baseline = sum(parts.iter().map(Proportional::adjusted));
-    let scattered = certainty(&parts, months, (actual, adjusted_baseline), data.confidence());
+    let scattered = certainty(&parts, months, (actual, adjusted_baseline), &[], data.confidence());
     let scattered = scattered.map(|certainty| certainty.variance);
     let unknown = Variance { actual: f64::INFINITY, adjusted_baseline: f64::INFINITY, df: None };
     let variance = scattered.unwrap_or(unknown);
@@ -275,6 +285,7 @@ fn certainty(
     parts: &[Proportional],
     months: &Months,
     (actual, adjusted): (f64, f64),
+    by_hand: &[ByHand],
     confidence: Confidence,
 ) -> Option<Certainty> {
     let (n_r, n_b) = (months.reporting.len(), months.baseline.len());
@@ -283,7 +294,9 @@ fn certainty(
     }
     let ratio = actual / adjusted;
     let reporting = (0..n_r).map(|month| {
-        sum(parts.iter().map(|part| part.reporting[month].0 - ratio * part.expected(part.reporting[month].1)))
+        let stated = by_hand::over(by_hand, &[months.reporting[month]]).unwrap_or(0.0);
+        let off = parts.iter().map(|part| part.reporting[month].0 - ratio * part.expected(part.reporting[month].1));
+        sum(off) - ratio * stated
     });
     let base = (0..n_b).map(|month| {
         sum(parts.iter().map(|part| part.scale * (part.base[month].0 - part.expected(part.base[month].1))))

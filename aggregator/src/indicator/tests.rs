@@ -9,6 +9,7 @@ use model::{Indicator, Kind, Period, Pilot, Series, UnixMillis};
 use proptest::prelude::*;
 use seeds::factors::{Basis, Factors};
 
+mod by_hand;
 mod models;
 mod plans;
 

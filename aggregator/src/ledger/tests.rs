@@ -321,6 +321,34 @@ fn an_edit_of_the_registry_is_the_reason_that_it_is() {
 }
 
 #[test]
+fn a_statement_by_hand_is_published_again_where_it_touches_and_nowhere_else() {
+    const STACK: &str =
+        "[[series]]\nasset = \"l\"\nname = \"so2\"\nquantity = \"emission.so2\"\nkind = \"delta\"\nmax_gap = \"8d\"\n";
+    const STATED: &str = "[[adjustment]]\nindicator = \"pollutant_intensity.so2\"\nfrom = 2016-10-01\nto = 2016-10-31\n\
+                          amount = 310\nreason = \"R\"\nauthor = \"A\"\nevidence = \"E\"\n";
+    let with =
+        |more: &str| registry([pilot("p", "hami", &format!("{SERIES}{STACK}{more}")), pilot("q", "kashi", SERIES)]);
+    let mut plant = Plant::empty();
+    plant.aggregator.registry.replace(with(""));
+    let good = history().into_iter().filter(|(pilot, name, _)| (*pilot, *name) == ("p", "good"));
+    let emitted = good.map(|(pilot, _, reading)| (pilot, "so2", reading));
+    plant.commit(&history().into_iter().chain(emitted).collect::<Vec<Row>>());
+    plant.publish(NOW, Cause::Publish);
+    plant.aggregator.registry.replace(with(STATED));
+    let published = plant.publish(NOW, Cause::Publish);
+    let so2 = Indicator::PollutantIntensity("so2".into());
+    let told = |version: &Version| version.indicator == so2 && version.reasons == Reason::RegistryChange.into();
+    assert!(published.restated.iter().all(told), "{published:?}");
+    let of_pilot = published.restated.iter().filter(|version| version.scope.to_string() == "pilot:p");
+    let mut periods: Vec<String> = of_pilot.map(|version| version.period.to_string()).collect();
+    periods.sort();
+    assert_eq!(periods, ["2016", "2016-10", "2016-Q4"]);
+    // The pilot and the four groups that it belongs to.
+    assert_eq!(published.n_restated, 15);
+    assert_eq!(plant.differences(), []);
+}
+
+#[test]
 fn a_reason_reaches_only_what_depends_on_what_changed() {
     let mut plant = Plant::new();
     plant.publish(NOW, Cause::Publish);

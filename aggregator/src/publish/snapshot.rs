@@ -239,6 +239,7 @@ fn missing(scope: &Scope, indicator: &Indicator, period: Period, now: UnixMillis
         method: None,
         baseline: None,
         plan: None,
+        adjustments: None,
         effects: None,
         cost_scope: None,
         pilots_included: None,

@@ -18,7 +18,7 @@ pub struct Dependence {
 }
 
 /// What figures depend on in a pilot's file. Names, sources, reasons, topics, what a door refuses, comments and the order of
-/// lines are no part of it.
+/// lines are no part of it; of an adjustment, which is a person's statement, every word is.
 pub fn dependence(pilot: &Pilot) -> Dependence {
     let Pilot {
         id: _,
@@ -45,6 +45,7 @@ pub fn dependence(pilot: &Pilot) -> Dependence {
         stops,
         ignores: _,
         series,
+        adjustments,
         plans: Plans { energy, cost_scope, defects, terms },
         changes: _,
         source: _,
@@ -62,7 +63,9 @@ pub fn dependence(pilot: &Pilot) -> Dependence {
     Dependence {
         baseline: format!("{baseline:?} {energy:?} {terms:?}"),
         factors: format!("{factors:?}"),
-        rest: format!("{places:?} {money:?} {products:?} {workshops:?} {stops:?} {series:?} {defects:?}"),
+        rest: format!(
+            "{places:?} {money:?} {products:?} {workshops:?} {stops:?} {series:?} {defects:?} {adjustments:?}"
+        ),
     }
 }
 
@@ -109,6 +112,12 @@ mod tests {
             ("value = 0.7", "value = 0.71", [false, true, false]),
             ("region = \"hami\"", "region = \"kashi\"", [false, false, true]),
             ("kind = \"counter\"", "kind = \"counter\"\nmultiplier = 2", [false, false, true]),
+            (
+                "[[series]]",
+                "[[adjustment]]\nindicator = \"energy_intensity\"\ncarrier = \"electricity\"\nfrom = 2016-01-01\n\
+                 to = 2016-12-31\namount = 1\nreason = \"R\"\nauthor = \"A\"\nevidence = \"E\"\n[[series]]",
+                [false, false, true],
+            ),
             (
                 "[[series]]",
                 "[[stop]]\nfrom = 2016-01-01\nto = 2016-01-02\nreason = \"R\"\n[[series]]",

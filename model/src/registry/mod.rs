@@ -8,6 +8,7 @@
 //! - a `Pilot` that exists passed every rule that needs nothing but its own file;
 //! - rules across files ([`Registry::check`]) and against the programme ([`check_against`]) are checked by whoever has both.
 
+pub mod adjustment;
 mod calendar;
 mod check;
 mod dependence;
@@ -71,6 +72,8 @@ pub struct Pilot {
     pub series: Vec<Series>,
     /// `[plan]`.
     pub plans: plan::Plans,
+    /// `[[adjustment]]`, in file order.
+    pub adjustments: Vec<adjustment::Adjustment>,
     /// `[[change]]`: why the file was edited after figures were published, by `at`.
     pub changes: Vec<Change>,
     pub source: Source,

@@ -6,10 +6,11 @@ use std::sync::Arc;
 use jiff::civil::Date;
 use jiff::tz::TimeZone;
 
+use super::adjustment::{self, Adjustment};
 use super::plan::Plans;
 use super::raw::{
-    RawBaseline, RawChange, RawCharge, RawEvent, RawFactor, RawIgnore, RawIndex, RawPilot, RawPlan, RawPrice,
-    RawProduct, RawRestday, RawSeries, RawStop, RawTariff, RawWorkshop,
+    RawAdjustment, RawBaseline, RawChange, RawCharge, RawEvent, RawFactor, RawIgnore, RawIndex, RawPilot, RawPlan,
+    RawPrice, RawProduct, RawRestday, RawSeries, RawStop, RawTariff, RawWorkshop,
 };
 use super::{
     Change, Charge, DayRange, FactorOverride, Ignore, Mistake, PiecesFrom, Pilot, Price, PriceIndex, Product, Series,
@@ -74,6 +75,7 @@ struct Body {
     ignores: Vec<Ignore>,
     series: Vec<Series>,
     plans: Plans,
+    adjustments: Vec<Adjustment>,
     changes: Vec<Change>,
 }
 
@@ -118,6 +120,10 @@ fn body(doc: &mut Document<'_>, zone: &TimeZone, (baseline, pieces): (Option<Day
     let plans = doc.one::<RawPlan>("plan");
     let around = plan::Around { products: &products, series: &declared, pieces, baseline };
     let plans = plans.map_or_else(Plans::default, |item| plan::plans(doc, &item, &around));
+    let adjustments = doc.many::<RawAdjustment>("adjustment");
+    let around = adjustment::Around { series: &declared, workshops: &workshops, terms: &plans.terms, baseline };
+    let adjustments = each(doc, adjustments, |doc, item| adjustment::adjustment(doc, item, &around));
+    check::no_twin(doc, "adjustment", &adjustments.items, Adjustment::to_string);
     let of_cost = baseline.map(|of_pilot| plans.terms.baseline(&Indicator::OperatingCost, of_pilot));
     check::tariffs(doc, &tariffs, of_cost);
     let mut changes = values(changes);
@@ -135,6 +141,7 @@ fn body(doc: &mut Document<'_>, zone: &TimeZone, (baseline, pieces): (Option<Day
         ignores: values(ignores),
         series: values(declared),
         plans,
+        adjustments: values(adjustments),
         changes,
     }
 }
@@ -168,6 +175,7 @@ fn assemble(head: Head, baseline: DayRange, body: Body, text: &str) -> Pilot {
         ignores: body.ignores,
         series: body.series,
         plans: body.plans,
+        adjustments: body.adjustments,
         changes: body.changes,
         source: head.source,
         content_hash: xxhash_rust::xxh3::xxh3_64(text.as_bytes()),

@@ -285,6 +285,25 @@ impl Section for RawChange {
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
+pub(super) struct RawAdjustment {
+    pub(super) indicator: String,
+    pub(super) carrier: Option<String>,
+    pub(super) workshop: Option<String>,
+    pub(super) from: Day,
+    pub(super) to: Day,
+    pub(super) amount: f64,
+    pub(super) unit: Option<String>,
+    pub(super) reason: String,
+    pub(super) author: String,
+    pub(super) evidence: String,
+}
+
+impl Section for RawAdjustment {
+    const REQUIRED: &'static [&'static str] = &["indicator", "from", "to", "amount", "reason", "author", "evidence"];
+}
+
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub(super) struct RawPlan {
     pub(super) operating_cost: Option<RawCostPlan>,
     pub(super) production_cycle: Option<RawCyclePlan>,

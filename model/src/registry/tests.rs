@@ -84,7 +84,7 @@ fn what_is_missing_is_said_all_at_once() {
     q.toml:1: `[pilot]` needs the key `zone`
     q.toml:1: table `[baseline]` is missing; it needs the keys from, to
     q.toml:3: `[pilot]`: unknown key `regoin`, expected one of `id`, `name`, `enterprise`, `region`, `sector`, `class`, `zone`, `programme`, `earliest`, `pieces`, `topics`
-    q.toml:4: unknown table `serie`; there are baseline, change, charge, event, factor, ignore, index, pilot, plan, price, product, restday, series, stop, tariff, workshop
+    q.toml:4: unknown table `serie`; there are adjustment, baseline, change, charge, event, factor, ignore, index, pilot, plan, price, product, restday, series, stop, tariff, workshop
     ");
 }
 
@@ -143,6 +143,20 @@ fn every_bad_file_says_what_would_be_right() {
         writeln!(messages, "{}", listed(&found)).unwrap();
     }
     insta::assert_snapshot!(messages, @r#"
+    pilot-adjustment.toml:28: an adjustment of `energy_intensity` needs `carrier`, such as `electricity`: its amount is of one carrier
+    pilot-adjustment.toml:37: `defect_rate` takes no adjustment; it is for energy_intensity, operating_cost and pollutant_intensity.POLLUTANT
+    pilot-adjustment.toml:41: `reason` is empty; an adjustment is a statement that has to be defended
+    pilot-adjustment.toml:43: `evidence` is empty; an adjustment is a statement that has to be defended
+    pilot-adjustment.toml:47: `carrier` is for `energy_intensity` only
+    pilot-adjustment.toml:49: the adjustment ends on 2016-12-31, before it begins on 2017-01-01; both days are included
+    pilot-adjustment.toml:57: the adjustment begins on 2016-12-31, in or before the baseline period, which ends on 2016-12-31: the baseline is never adjusted
+    pilot-adjustment.toml:59: `amount` is 0; it is a number other than 0, above 0 where the baseline process would have used more
+    pilot-adjustment.toml:60: workshop `v` is no `[[workshop]]` of this file
+    pilot-adjustment.toml:67: no series of this file is measured for `energy.natural_gas`; there is nothing to adjust
+    pilot-adjustment.toml:71: unit `kWh` does not fit `energy.natural_gas`, which is counted in m3
+    pilot-adjustment.toml:86: adjustment `energy.electricity by 5 from 2016-01-01 to 2016-12-31: R` stands twice; the other one is on line 76
+    pilot-adjustment.toml:96: `[[adjustment]]` needs the key `to`
+
     pilot-counted-twice.toml:20: `main/line` and `main/total` (line 14) count the same energy.electricity; say `part_of = "main/total"` if this is a sub-meter
     pilot-counted-twice.toml:26: `main/oven` and `main/line` (line 20) count the same energy.electricity; say `part_of = "main/line"` if this is a sub-meter
     pilot-counted-twice.toml:46: `x/ok` and `x/good` (line 33) count the same output.good; say `part_of = "x/good"` if this is a sub-meter
@@ -293,7 +307,7 @@ fn every_bad_file_says_what_would_be_right() {
 
     pilot-unknown-keys.toml:9: `[pilot]`: unknown key `colour`, expected one of `id`, `name`, `enterprise`, `region`, `sector`, `class`, `zone`, `programme`, `earliest`, `pieces`, `topics`
     pilot-unknown-keys.toml:20: `[[series]]`: unknown key `multiplyer`, expected one of `asset`, `name`, `product`, `quantity`, `kind`, `unit`, `multiplier`, `rollover`, `max_gap`, `plausible`, `stage`, `band`, `part_of`, `workshop`, `on_decrease`, `until`
-    pilot-unknown-keys.toml:22: unknown table `mapping`; there are baseline, change, charge, event, factor, ignore, index, pilot, plan, price, product, restday, series, stop, tariff, workshop
+    pilot-unknown-keys.toml:22: unknown table `mapping`; there are adjustment, baseline, change, charge, event, factor, ignore, index, pilot, plan, price, product, restday, series, stop, tariff, workshop
     pilot-unknown-keys.toml:25: `[plan]`: unknown key `energy`, expected one of `operating_cost`, `production_cycle`, `defect_rate`, `energy_intensity`, `cycle_time`, `pollutant_intensity`
     pilot-unknown-keys.toml:30: `[[product]]` key `name`: unknown key `de`, expected `zh` or `en`
 
@@ -459,4 +473,22 @@ fn a_plan_states_terms_of_its_own_and_the_others_keep_the_pilots() {
     }
     let others = [Indicator::OperatingCost, Indicator::CycleTime, Indicator::PollutantIntensity("so2".into())];
     assert!(others.iter().all(|indicator| pilot.terms(indicator) == default));
+}
+
+#[test]
+fn an_adjustment_is_spread_evenly_over_its_days() {
+    let pilot = pilot(
+        "[[series]]\nasset = \"m\"\nname = \"e\"\nquantity = \"energy.electricity\"\nkind = \"counter\"\n\
+         [[adjustment]]\nindicator = \"energy_intensity\"\ncarrier = \"electricity\"\nfrom = 2016-02-15\nto = 2016-03-14\n\
+         amount = 2.9\nunit = \"MWh\"\nreason = \"R\"\nauthor = \"A\"\nevidence = \"E\"\n",
+    );
+    let adjustment = &pilot.adjustments[0];
+    assert_eq!((adjustment.amount, adjustment.of.unit()), (2_900.0, "kWh"));
+    let within = |from, to| adjustment.within(from, to);
+    // 29 days: fifteen of a leap year's February, fourteen of March.
+    let february = within(date(2016, 2, 1), date(2016, 3, 1)).unwrap();
+    assert!((february - 1_500.0).abs() < 1e-9, "{february}");
+    assert_eq!(within(date(2016, 1, 1), date(2017, 1, 1)), Some(2_900.0));
+    assert_eq!(within(date(2016, 1, 1), date(2016, 2, 15)), None);
+    assert_eq!(within(date(2016, 3, 15), date(2016, 4, 1)), None);
 }

@@ -22,7 +22,7 @@ pub struct FigureView {
 }
 
 /// Tables that open by themselves; the others open when asked for.
-const OPEN: [&str; 6] = ["steps", "products", "cohorts", "beside", "fit", "pilots"];
+const OPEN: [&str; 7] = ["steps", "adjustments", "products", "cohorts", "beside", "fit", "pilots"];
 
 /// Renders the page.
 pub fn figure_page(view: &FigureView, lang: Lang) -> Markup {

@@ -288,6 +288,13 @@ pub(crate) fn table(lang: Lang, id: &str) -> (&'static str, &'static str) {
             lang.of("Beside the figure", "参考数值"),
             lang.of("For reviewers; none of it sets the standing.", "供审阅，不用于评定进度。"),
         ),
+        "adjustments" => (
+            lang.of("Adjustments by hand", "人工登记的非常规调整"),
+            lang.of(
+                "What a person stated that the baseline process would have used more. Spread evenly over the days; taken as exact.",
+                "由责任人登记的基准期工艺应增用量，按天均摊，视为精确值。",
+            ),
+        ),
         "stops" => (lang.of("Stops", "停产"), ""),
         "corrections" => (
             lang.of("Corrections that touched it", "涉及的修正"),
@@ -366,24 +373,28 @@ pub(crate) fn column(lang: Lang, id: &str) -> String {
         "model" => lang.of("model", "模型"),
         "leverage" => lang.of("leverage", "杠杆值"),
         "beyond" => lang.of("beyond the baseline", "超出基准范围"),
-        other => return column_of_acts(lang, other).to_owned(),
+        other => return by_hand_column(lang, other).unwrap_or(other).to_owned(),
     };
     word.to_owned()
 }
 
-/// The head of a column of what people did to the data.
-fn column_of_acts(lang: Lang, id: &str) -> &str {
-    match id {
+/// The head of a column of what people did by hand: corrections and adjustments.
+fn by_hand_column(lang: Lang, id: &str) -> Option<&'static str> {
+    Some(match id {
+        "adjusts" => lang.of("adjusts", "调整对象"),
+        "amount" => lang.of("amount, all days", "全部天数合计"),
+        "workshop" => lang.of("workshop", "车间"),
+        "author" => lang.of("author", "登记人"),
+        "evidence" => lang.of("evidence", "依据"),
         "number" => lang.of("no.", "编号"),
         "made_at" => lang.of("made at", "修正时间"),
-        "author" => lang.of("by", "修正人"),
         "action" => lang.of("what", "操作"),
         "at" => lang.of("reading of", "读数时间"),
         "was" => lang.of("was", "原值"),
         "now" => lang.of("is now", "现值"),
         "superseded_by" => lang.of("replaced by", "被取代于"),
-        other => other,
-    }
+        _ => return None,
+    })
 }
 
 /// A word that evidence uses in a cell; names and sentences stay as they are.
@@ -409,6 +420,7 @@ pub(crate) fn cell(lang: Lang, text: &str) -> String {
         "baseline_output" => lang.of("baseline output", "基准期产出"),
         "output" => lang.of("output", "产出"),
         "adjusted" => lang.of("adjusted", "调整后"),
+        "by_hand" => lang.of("adjustment by hand", "人工调整"),
         "amount" => lang.of("amount", "用量"),
         "expected" => lang.of("expected", "应有"),
         "ratio" => lang.of("ratio", "比值"),
@@ -529,6 +541,8 @@ pub(crate) fn finding(lang: Lang, finding: &Finding) -> String {
 fn finding_zh(rule: &str) -> Option<&'static str> {
     Some(match rule {
         "baseline_period" => "本期在基准期结束前已结束，不评定进度",
+        "adjusted_by_hand" => "调整基准含人工登记的非常规调整",
+        "pilots_adjusted" => "部分试点的调整基准含人工登记的非常规调整",
         "pilots_in_baseline" => "部分试点处于基准期，与自身比较",
         "no_interval" => "数据不足以给出置信区间，进度最高评为“正常”",
         "orders_silent" => "订单事件早于其他数据中断，可能缺少未完工或较慢的订单，进度最高评为“正常”",
