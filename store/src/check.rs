@@ -14,6 +14,7 @@ use crate::chunk;
 use crate::error::StoreError;
 use crate::lock::Lock;
 use crate::open::Store;
+use crate::outbox::OUTBOX_SINCE;
 use crate::replay::{State, Tail};
 use crate::row::{Points, chain_in, chain_of};
 use crate::schema::{CORRECTIONS_SINCE, JOURNAL_FILE, STORE_FILE, journal_reader, store_reader, version_of};
@@ -21,7 +22,7 @@ use crate::seal::unseal;
 use crate::wal;
 
 /// Every table with sealed blobs, with the query that gives (place, blob).
-const SEALED: [(&str, &str); 24] = [
+const SEALED: [(&str, &str); 25] = [
     ("state", "SELECT 'state/' || key, blob FROM state"),
     ("series", "SELECT 'series/' || id, blob FROM series"),
     ("conflict", "SELECT 'conflict/' || series || '/' || at || '/' || id || '/' || hex(lost), blob FROM conflict"),
@@ -45,6 +46,7 @@ const SEALED: [(&str, &str); 24] = [
     ("part", "SELECT 'part/' || series || '/' || part, blob FROM part"),
     ("ledger", "SELECT 'ledger/' || scope || '/' || entry, blob FROM ledger"),
     ("ledger_head", "SELECT 'ledger_head/' || scope || '/' || indicator, blob FROM ledger_head"),
+    ("quarantine", "SELECT 'quarantine/' || hex(hash), blob FROM quarantine"),
     ("unpublished", "SELECT 'unpublished/' || scope || '/' || indicator, blob FROM unpublished"),
 ];
 
@@ -55,6 +57,7 @@ fn since(table: &str) -> i64 {
         "ledger" | "ledger_head" | "unpublished" => 4,
         "import" => 5,
         "correction" => CORRECTIONS_SINCE,
+        "quarantine" => OUTBOX_SINCE,
         _ => 1,
     }
 }

@@ -265,6 +265,19 @@ impl Store {
         })
     }
 
+    /// The latest correction of each identity in `[from, to)`, withdrawals among them, in order of identity.
+    ///
+    /// # Errors
+    /// As [`Store::corrections`].
+    pub fn latest_corrections_in(
+        &self,
+        series: SeriesId,
+        from: UnixMillis,
+        to: UnixMillis,
+    ) -> Result<Vec<Correction>, StoreError> {
+        self.read(|conn| standing_in(conn, series, from.0, to.0))
+    }
+
     /// The latest correction of an identity: the one that stands, unless it is a withdrawal.
     ///
     /// # Errors

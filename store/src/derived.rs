@@ -105,6 +105,11 @@ pub struct WriteTx<'a> {
 }
 
 impl WriteTx<'_> {
+    /// What was written so far, for those who have to look before they write.
+    pub(crate) fn conn(&self) -> &Connection {
+        self.tx
+    }
+
     pub(crate) fn run(&self, what: &'static str, statement: &str, values: impl Params) -> Result<usize, StoreError> {
         self.tx.prepare_cached(statement).and_then(|mut statement| statement.execute(values)).map_err(writing(what))
     }

@@ -27,8 +27,8 @@ pub(crate) const STORE_FILE: &str = "store.sqlite";
 /// 2: rows of version 2.
 const JOURNAL_VERSION: i64 = 2;
 /// 2: outages, learned messages, counts with their number. 3: what kept messages wait for. 4: the ledger. 5: imports.
-/// 6: corrections.
-const STORE_VERSION: i64 = 6;
+/// 6: corrections. 7: the outbox of a projection.
+const STORE_VERSION: i64 = 7;
 /// The version that brought corrections: a file that is only read may be older.
 pub(crate) const CORRECTIONS_SINCE: i64 = 6;
 
@@ -126,6 +126,19 @@ CREATE INDEX correction_key ON correction(series, at, id);
 CREATE INDEX correction_pilot ON correction(pilot);
 ";
 
+/// What version 7 adds.
+const STORE_DDL_7: &str = "
+CREATE TABLE outbox(id INTEGER PRIMARY KEY AUTOINCREMENT, what INTEGER NOT NULL, series INTEGER NOT NULL,
+  stretch INTEGER NOT NULL, first_at INTEGER NOT NULL, last_at INTEGER NOT NULL, afresh INTEGER NOT NULL,
+  revision INTEGER NOT NULL, noted_at INTEGER NOT NULL);
+CREATE UNIQUE INDEX outbox_key ON outbox(what, series, stretch);
+CREATE INDEX outbox_order ON outbox(stretch, id);
+CREATE TABLE outbox_figure(scope TEXT NOT NULL, indicator TEXT NOT NULL, afresh INTEGER NOT NULL,
+  revision INTEGER NOT NULL, noted_at INTEGER NOT NULL, PRIMARY KEY(scope, indicator)) WITHOUT ROWID;
+CREATE TABLE quarantine(id INTEGER PRIMARY KEY AUTOINCREMENT, hash BLOB NOT NULL, blob BLOB NOT NULL);
+CREATE UNIQUE INDEX quarantine_key ON quarantine(hash);
+";
+
 /// Brings a file from the version before to this one: tables, then rows that SQL alone cannot make.
 struct Step {
     ddl: &'static str,
@@ -144,7 +157,8 @@ pub(crate) fn journal_writer(dir: &Path) -> Result<Connection, StoreError> {
 /// The store's connection for writing; creates the file.
 pub(crate) fn store_writer(dir: &Path) -> Result<Connection, StoreError> {
     let third = Step { ddl: STORE_DDL_3, fill: rejection::note_waiting };
-    let steps = [step(STORE_DDL), step(STORE_DDL_2), third, step(STORE_DDL_4), step(STORE_DDL_5), step(STORE_DDL_6)];
+    let later = [STORE_DDL_4, STORE_DDL_5, STORE_DDL_6, STORE_DDL_7].map(step);
+    let steps: Vec<Step> = [step(STORE_DDL), step(STORE_DDL_2), third].into_iter().chain(later).collect();
     let conn = writer(&dir.join(STORE_FILE), &steps)?;
     let blob = seal("meta/store.schema", &STORE_VERSION.to_le_bytes());
     conn.execute("INSERT OR REPLACE INTO meta(key, blob) VALUES ('store.schema', ?1)", [blob])
@@ -274,7 +288,7 @@ mod tests {
         conn.pragma_update(None, "user_version", 99).unwrap();
         drop(conn);
         let error = store_writer(dir.path()).unwrap_err().to_string();
-        assert!(error.ends_with("has schema version 99, this program knows up to 6; use the newer program"), "{error}");
+        assert!(error.ends_with("has schema version 99, this program knows up to 7; use the newer program"), "{error}");
     }
 
     #[test]

@@ -24,8 +24,8 @@ use crate::settle::Workbench;
 use crate::*;
 
 /// Makes a store of the present version one of version 3, but for its number.
-pub(crate) const WITHOUT_VERSION_4: &str =
-    "DROP TABLE correction; DROP TABLE import; DROP TABLE ledger; DROP TABLE ledger_head; DROP TABLE unpublished;
+pub(crate) const WITHOUT_VERSION_4: &str = "DROP TABLE outbox; DROP TABLE outbox_figure; DROP TABLE quarantine;
+    DROP TABLE correction; DROP TABLE import; DROP TABLE ledger; DROP TABLE ledger_head; DROP TABLE unpublished;
     ALTER TABLE touched DROP COLUMN why";
 
 /// A directory that is removed with its contents.
@@ -495,6 +495,7 @@ fn closed_store(dir: &TempDir) {
         tx.put_ledger_head("pilot:p-1", "defect_rate", b"head")?;
         tx.put_unpublished("pilot:p-1", "defect_rate", Some(b"due"))?;
         tx.put_import(None, &crate::import::tests::import("p-1"))?;
+        tx.quarantine("reading value=1", "no tags", UnixMillis(1))?;
         tx.put_login(&login)?;
         tx.put_token(&token)
     };
@@ -550,7 +551,7 @@ fn blob_tables(dir: &TempDir) -> Vec<(String, String)> {
         let names: Vec<String> = statement.query_map([], |row| row.get(0)).unwrap().map(Result::unwrap).collect();
         tables.extend(names.into_iter().map(|name| (file.to_owned(), name)));
     }
-    assert_eq!(tables.len(), 25, "{tables:?}");
+    assert_eq!(tables.len(), 26, "{tables:?}");
     tables
 }
 
