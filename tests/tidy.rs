@@ -46,7 +46,7 @@ const MAY_NAME: [(&str, &[&str]); 7] = [
 ];
 
 /// Where an outside library that shapes the code around it may be named. Swapping it then touches one place.
-const HOMES: [(&str, &[&str]); 21] = [
+const HOMES: [(&str, &[&str]); 22] = [
     ("argon2", &["ingest/src/auth"]),
     ("axum", &["aggregator/src/publish/"]),
     ("calamine", &["ingest/src/import/workbook"]),
@@ -57,7 +57,16 @@ const HOMES: [(&str, &[&str]); 21] = [
     ("pco", &["store/src/chunk.rs", "aggregator/src/rollup/blob.rs"]),
     ("bumpalo", &["ingest/src/", "ingest/examples/"]),
     ("encoding_rs", &["ingest/src/mapping/", "ingest/src/import/"]),
-    ("flate2", &["aggregator/src/ledger/", "ingest/src/mapping/", "ingest/src/sparkplug/", "tests/process/"]),
+    (
+        "flate2",
+        &[
+            "aggregator/src/ledger/",
+            "aggregator/src/projection/",
+            "ingest/src/mapping/",
+            "ingest/src/sparkplug/",
+            "tests/process/",
+        ],
+    ),
     ("foldhash", &["ingest/src/index.rs"]),
     ("jaq_core", &["ingest/src/mapping/transform/"]),
     ("prometheus", &["aggregator/src/publish/"]),
@@ -66,12 +75,13 @@ const HOMES: [(&str, &[&str]); 21] = [
     ("rumqttc", &["ingest/src/publisher", "ingest/src/broker/", "ingest/src/listener/tests", "tests/process/"]),
     ("rusqlite", &["store/src/"]),
     ("tracing_subscriber", &["src/log.rs"]),
+    ("ureq", &["aggregator/src/projection/client.rs"]),
     ("xxhash_rust", &["model/src/registry/", "store/src/", "ingest/src/"]),
     ("zip", &["ingest/src/import/workbook"]),
 ];
 
 /// The direct dependencies of the workspace. Adding one is a change of this list, in the commit that says what it replaces.
-const DIRECT: [&str; 45] = [
+const DIRECT: [&str; 46] = [
     "anyhow",
     "argon2",
     "axum",
@@ -114,13 +124,14 @@ const DIRECT: [&str; 45] = [
     "tower",
     "tracing",
     "tracing-subscriber",
+    "ureq",
     "x509-parser",
     "xxhash-rust",
     "zip",
 ];
 
 /// Packages in `Cargo.lock`, ours included. Raise it in the commit that adds one, and say there what it replaces.
-const LOCKED_MAX: usize = 296;
+const LOCKED_MAX: usize = 299;
 
 #[test]
 fn the_top_level_is_the_map() {

@@ -25,6 +25,7 @@ use crate::indicator::pollutant::pollutants;
 use crate::indicator::ratio::decrease_finding;
 use crate::ledger::{Reasons, Touch};
 use crate::orders::{Cohorts, NO_PRODUCT, Orders};
+use crate::projection;
 use crate::rollup::Spec;
 use crate::rollup::months::MonthSums;
 use crate::tariff::Calendar;
@@ -319,15 +320,19 @@ impl Aggregator {
                 let old = self.stored_figures(&new.scope, &new.indicator)?;
                 let touch = touch(&new.scope, &new.indicator);
                 let touched = self.touched_by((&new.scope, &new.indicator), (&old, &new.figures), touch)?;
-                changed.push(((scope, indicator), (bytes, touched), new));
+                // What was published is so no more: its version goes, too.
+                let was_published = self.store.ledger_head(&scope, &indicator)?.is_some();
+                let fill = projection::fill_of_figures(&old, &new.figures, was_published);
+                changed.push(((scope, indicator), (bytes, touched, fill, touch.at), new));
             }
         }
         if changed.is_empty() && mark.is_none() {
             return Ok(Vec::new());
         }
         self.store.write(|tx| {
-            for ((scope, indicator), (bytes, touched), _) in &changed {
+            for ((scope, indicator), (bytes, touched, fill, at), _) in &changed {
                 tx.put_figures(scope, indicator, bytes)?;
+                tx.note_figures(scope, indicator, *fill, *at)?;
                 tx.put_unpublished(scope, indicator, Some(touched))?;
             }
             if changed.iter().any(|(_, _, new)| matches!(new.scope, Scope::Pilot(_))) {

@@ -28,6 +28,7 @@ use crate::indicator::data::open_month;
 use crate::ledger::{Reason, Reasons, Touch};
 use crate::made_with::MadeWith;
 use crate::orders::Orders;
+use crate::projection;
 use crate::tariff::Calendar;
 
 /// Marks taken at once: enough to merge the spans of a settled slice, few enough that a round stays in memory.
@@ -268,9 +269,7 @@ impl Aggregator {
                 Entry::Vacant(vacant) => vacant.insert(outages_of(&self.store, pilot)?),
             };
             let source = Source::new(id, (pilot, calendar), series, outages);
-            let spans: Vec<(UnixMillis, UnixMillis)> =
-                touched.iter().map(|touched| (touched.from, touched.to)).collect();
-            match self.roll_up_series(&source, &spans) {
+            match self.roll_up_series(&source, &touched, round.now) {
                 Ok(derived) => {
                     let open = round.wanted.get(&pilot.id).map(|wanted| wanted.open);
                     let inputs = note(dirty, &source, &derived, open);
@@ -314,8 +313,15 @@ impl Aggregator {
         Ok(ranges.first().map(window))
     }
 
-    fn roll_up_series(&self, source: &Source<'_>, spans: &[(UnixMillis, UnixMillis)]) -> Result<Derived, StoreError> {
-        let ranges = source.reach(&self.store, spans)?;
+    /// Also notes what is to be projected of it: before the marks are deleted, so that nothing is left out.
+    fn roll_up_series(
+        &self,
+        source: &Source<'_>,
+        touched: &[&Touched],
+        now: UnixMillis,
+    ) -> Result<Derived, StoreError> {
+        let spans: Vec<(UnixMillis, UnixMillis)> = touched.iter().map(|touched| (touched.from, touched.to)).collect();
+        let ranges = source.reach(&self.store, &spans)?;
         let derived = source.derive(&self.store, &ranges, stored_sums(&self.store, source.id)?)?;
         let mut encoded = Vec::new();
         for (month, blob) in &derived.blobs {
@@ -326,7 +332,10 @@ impl Aggregator {
         }
         let place = || format!("month_sums/{}", source.id.0);
         let sums = derived.sums.encode().map_err(|error| broken(place(), &error))?;
-        self.store.write(|tx| tx.put_month_sums(source.id, &sums))?;
+        self.store.write(|tx| {
+            tx.put_month_sums(source.id, &sums)?;
+            projection::note_series(tx, source.id, touched, &ranges, now)
+        })?;
         Ok(derived)
     }
 

@@ -19,6 +19,7 @@ pub mod indicator;
 pub mod ledger;
 mod made_with;
 pub mod orders;
+pub mod projection;
 pub mod publish;
 mod query;
 pub mod rollup;

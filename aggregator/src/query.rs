@@ -66,6 +66,37 @@ impl Aggregator {
         Ok(rows)
     }
 
+    /// The hours of one stored series that begin in `[from, to)`; none if the registry does not declare it.
+    pub(crate) fn hours_of(
+        &self,
+        id: SeriesId,
+        from: UnixMillis,
+        to: UnixMillis,
+    ) -> Result<Vec<RollupRow>, StoreError> {
+        let registry = self.registry.get();
+        let Some(entry) = self.store.entry(id) else { return Ok(Vec::new()) };
+        let Some(pilot) = registry.pilots.get(&entry.key.pilot) else { return Ok(Vec::new()) };
+        let (asset, name) = (&entry.key.asset, &entry.key.name);
+        let Some(series) = pilot.resolve(asset, name, entry.key.product.as_deref()) else { return Ok(Vec::new()) };
+        let calendar = Calendar::of(pilot);
+        let source = Source { id, pilot, calendar: &calendar, series, spec: Spec::of(series) };
+        let product = entry.key.product.clone();
+        let of = Rows { source: &source, product, stops: stops_of(pilot), split: Split::Whole };
+        let query = RollupQuery {
+            pilot: pilot.id.clone(),
+            asset: asset.to_string(),
+            name: name.to_string(),
+            product: None,
+            from,
+            to,
+            width: Width::Hour,
+            by_band: false,
+        };
+        let mut rows = Vec::new();
+        self.series_rows(&of, &query, &mut rows)?;
+        Ok(rows)
+    }
+
     /// The stored series that a query names: those of one product, or all.
     fn asked(&self, pilot: &PilotId, query: &RollupQuery) -> Vec<(SeriesId, Option<Arc<str>>)> {
         let entries = self.store.catalogue_of(pilot).into_iter().filter(|entry| {

@@ -7,7 +7,7 @@ use std::collections::{BTreeMap, BTreeSet};
 
 use jiff::tz::TimeZone;
 use model::{Figure, Indicator, Period, Registry, Scope, State, UnixMillis};
-use store::{LedgerEntry, StoreError};
+use store::{Fill, LedgerEntry, StoreError};
 
 use super::content::{ContentHash, content_hash};
 use super::entry::{Cause, Draft, FIRST, hash_in, read, text_of};
@@ -114,6 +114,7 @@ impl Aggregator {
                 let indicator = due.indicator.to_string();
                 if !due.figures.is_empty() {
                     tx.put_ledger_head(&name, &indicator, &encode(&due.heads)?)?;
+                    tx.note_figures(&name, &indicator, Fill::Over, how.now)?;
                 }
                 let rest = if due.unpublished.is_empty() { None } else { Some(encode(&due.unpublished)?) };
                 tx.put_unpublished(&name, &indicator, rest.as_deref())?;
