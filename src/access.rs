@@ -122,7 +122,10 @@ pub(crate) fn apply(store: &Store, request: &Request) -> Option<Result<Value, St
         | Request::Correct(_)
         | Request::WouldCorrect(_)
         | Request::Corrections { .. }
-        | Request::Verify => return None,
+        | Request::Verify
+        | Request::Projection
+        | Request::Rebuild
+        | Request::CountProjection => return None,
     };
     Some(done)
 }

@@ -81,6 +81,12 @@ pub(crate) enum Command {
     ///
     /// A server publishes by itself: a closed period 30 days after its end, and what changed later once a day.
     Publish(PublishArgs),
+    /// Says how the projection into InfluxDB is: which server answers, what it guarantees, what waits, what it refused.
+    Projection(ProjectionArgs),
+    /// Sends everything to the projection's database again, such as after its bucket was wiped; --verify only counts.
+    ///
+    ///   pilotline rebuild influx --config pilotline.toml
+    Rebuild(RebuildArgs),
     /// Publishes a simulated fleet with known totals to any broker, for load and fault tests.
     Simulate(SimulateArgs),
     /// Logins of gateways: each bound to one pilot and optionally to one gateway.
@@ -357,6 +363,37 @@ pub(crate) struct RecomputeArgs {
     #[command(flatten)]
     pub(crate) place: PlaceArgs,
     /// Compare with what is stored, bit for bit, and change nothing; exit code 1 on a difference.
+    #[arg(long)]
+    pub(crate) verify: bool,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+#[derive(Debug, Args)]
+pub(crate) struct ProjectionArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Print JSON.
+    #[arg(long)]
+    pub(crate) json: bool,
+}
+
+/// The projections there are.
+#[derive(Debug, Clone, Copy, PartialEq, Eq, ValueEnum)]
+pub(crate) enum ProjectionName {
+    Influx,
+}
+
+#[derive(Debug, Args)]
+#[allow(clippy::struct_excessive_bools, reason = "flags of a command line")]
+pub(crate) struct RebuildArgs {
+    #[command(flatten)]
+    pub(crate) place: PlaceArgs,
+    /// Which projection.
+    #[arg(value_enum)]
+    pub(crate) projection: ProjectionName,
+    /// Count the points of every hour there and here, and change nothing; exit code 1 on a difference.
     #[arg(long)]
     pub(crate) verify: bool,
     /// Print JSON.

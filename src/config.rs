@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use ::ingest::sparkplug::Settings;
 use aggregator::ledger::Rules;
+use aggregator::projection::{self, BucketMissing, Measurement, Probe};
 use model::registry::Mistake;
 use serde::Deserialize;
 
@@ -26,6 +27,8 @@ struct ConfigFile {
     sparkplug: SparkplugFile,
     #[serde(default)]
     ledger: LedgerFile,
+    #[serde(default)]
+    projection: ProjectionFile,
 }
 
 /// `[ledger]`: when figures are published.
@@ -44,6 +47,48 @@ impl LedgerFile {
         Rules {
             grace_ms: self.grace_days.map_or(usual.grace_ms, |days| i64::from(days) * 86_400_000),
             quiet_ms: self.quiet_minutes.map_or(usual.quiet_ms, |minutes| i64::from(minutes) * 60_000),
+        }
+    }
+}
+
+/// `[projection]`: databases that what is committed and figured is sent to.
+#[derive(Debug, Default, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct ProjectionFile {
+    influx: Option<InfluxFile>,
+}
+
+/// `[projection.influx]`.
+#[derive(Debug, Deserialize)]
+#[serde(deny_unknown_fields)]
+struct InfluxFile {
+    /// http://HOST:PORT or https://HOST:PORT, with the server's prefix if it has one.
+    url: String,
+    #[serde(default)]
+    org: String,
+    /// The database of version 1.
+    bucket: String,
+    token_file: Option<PathBuf>,
+    /// Who signed the server's certificate (PEM); without it the authorities of the system.
+    ca: Option<PathBuf>,
+    create_bucket: Option<bool>,
+    measurements: Option<std::collections::BTreeSet<Measurement>>,
+    /// Whether test points are written to find out what the server reports.
+    probe: Option<bool>,
+}
+
+impl InfluxFile {
+    fn settings(self) -> projection::Settings {
+        let is_made = self.create_bucket.unwrap_or(false);
+        projection::Settings {
+            url: self.url,
+            org: self.org,
+            bucket: self.bucket,
+            token_file: self.token_file,
+            ca: self.ca,
+            bucket_missing: if is_made { BucketMissing::Create } else { BucketMissing::Hold },
+            measurements: self.measurements.unwrap_or_else(|| Measurement::ALL.into()),
+            probe: if self.probe.unwrap_or(true) { Probe::Write } else { Probe::ReadOnly },
         }
     }
 }
@@ -120,6 +165,7 @@ pub(crate) struct Config {
     pub(crate) sparkplug: Settings,
     /// When figures are published.
     pub(crate) ledger: Rules,
+    pub(crate) projection: Option<projection::Settings>,
 }
 
 /// The directory of mapping files.
@@ -167,6 +213,7 @@ impl Config {
         let tls = tls(place, file.door.listener.tls)?;
         let sparkplug = file.sparkplug.settings();
         let brokers = brokers(place, file.door.broker, &sparkplug.host_id)?;
+        let projection = projected(place, file.projection)?;
         let origin = |address: Option<SocketAddr>| if address.is_some() { Origin::Person } else { Origin::Default };
         let pilots = place.pilots.clone().or(file.pilots).unwrap_or_else(|| "./pilots".into());
         let mappings = match place.mappings.clone().or(file.mappings) {
@@ -187,7 +234,21 @@ impl Config {
             wants_listener: true,
             sparkplug,
             ledger: file.ledger.rules(),
+            projection,
         })
+    }
+}
+
+fn projected(place: &PlaceArgs, file: ProjectionFile) -> Result<Option<projection::Settings>, Vec<Mistake>> {
+    let Some(settings) = file.influx.map(InfluxFile::settings) else { return Ok(None) };
+    let name = place.config.as_deref().unwrap_or(Path::new("command line")).display().to_string();
+    let mistake = |text: String| vec![Mistake { file: name, line: 0, text: format!("[projection.influx]: {text}") }];
+    if settings.bucket.is_empty() {
+        return Err(mistake("`bucket` is empty; name the bucket, or the database of version 1".to_owned()));
+    }
+    match settings.check() {
+        Ok(()) => Ok(Some(settings)),
+        Err(error) => Err(mistake(error.to_string())),
     }
 }
 
@@ -253,7 +314,7 @@ mod tests {
         let mistakes = parse("c.toml", "data = \"d\"\nhtpp = \"127.0.0.1:1\"\n").unwrap_err();
         assert_eq!(
             mistakes[0].to_string(),
-            "c.toml:2: unknown field `htpp`, expected one of `data`, `pilots`, `mappings`, `programme`, `http`, `door`, `sparkplug`, `ledger`"
+            "c.toml:2: unknown field `htpp`, expected one of `data`, `pilots`, `mappings`, `programme`, `http`, `door`, `sparkplug`, `ledger`, `projection`"
         );
     }
 
@@ -273,6 +334,21 @@ mod tests {
         let found = rules("[ledger]\ngrace_days = 2\nquiet_minutes = 0\n").unwrap();
         assert_eq!(found, Rules { grace_ms: 2 * 86_400_000, quiet_ms: 0 });
         assert!(rules("[ledger]\ngrace_days = -1\n").is_err());
+    }
+
+    #[test]
+    fn a_projection_is_checked_when_it_is_read() {
+        let of = |text: &str| projected(&PlaceArgs::default(), parse("c.toml", text).unwrap().projection);
+        let settings =
+            of("[projection.influx]\nurl = \"http://h:8086\"\nbucket = \"b\"\nmeasurements = [\"figure\"]\n")
+                .unwrap()
+                .unwrap();
+        assert_eq!((settings.bucket_missing, settings.measurements.len()), (BucketMissing::Hold, 1));
+        let wrong = of("[projection.influx]\nurl = \"h:8086\"\nbucket = \"b\"\n").unwrap_err();
+        assert!(wrong[0].text.contains("write http://HOST:PORT"), "{}", wrong[0]);
+        assert!(of("[projection.influx]\nurl = \"http://h\"\nbucket = \"\"\n").is_err());
+        let typo = parse("c.toml", "[projection.influx]\nurl = \"http://h\"\nbuckt = \"b\"\n").unwrap_err();
+        assert!(typo[0].text.contains("unknown field `buckt`"), "{}", typo[0]);
     }
 
     #[test]

@@ -40,6 +40,9 @@ pub(crate) enum Request {
         scope: Option<String>,
     },
     Verify,
+    Projection,
+    Rebuild,
+    CountProjection,
     /// Rows of named fields.
     Correct(Vec<serde_json::Value>),
     WouldCorrect(Vec<serde_json::Value>),

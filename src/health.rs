@@ -7,10 +7,11 @@ use std::sync::Arc;
 use aggregator::publish::{BrokerCounts, CommitTimes, Door, EdgeNodeCounts, Health, OpsSnapshot, Site};
 use ingest::broker::Status;
 use ingest::commit::{COMMIT_MICROS_BOUNDS, CommitterHandle, DoorState};
-use ingest::index::CurrentIndex;
 use ingest::sparkplug::{Deviation, NodeState, NodeStatus};
 use model::{Registry, clock};
 use store::Store;
+
+use crate::office::Office;
 
 /// What messages come through.
 pub(crate) struct Doors {
@@ -20,10 +21,12 @@ pub(crate) struct Doors {
 }
 
 /// Puts the closures that look at this process into the site.
-pub(crate) fn watch(site: &mut Site, committer: &CommitterHandle, doors: Doors, data: &Path, index: Arc<CurrentIndex>) {
-    let doors = Arc::new(doors);
-    let (handle, watched) = (committer.clone(), Arc::clone(&doors));
-    site.health = Arc::new(move || health(&handle, &watched));
+pub(crate) fn watch(site: &mut Site, office: &Office, doors: Doors, data: &Path) {
+    let (doors, committer, index) = (Arc::new(doors), &office.committer, Arc::clone(&office.index));
+    let projecting = office.projecting.get().cloned();
+    let projections = move || projecting.iter().map(|status| status.report()).collect::<Vec<_>>();
+    let (handle, watched, projected) = (committer.clone(), Arc::clone(&doors), projections.clone());
+    site.health = Arc::new(move || Health { projections: projected(), ..health(&handle, &watched) });
     let (handle, store, data) = (committer.clone(), Arc::clone(&site.store), data.to_owned());
     let registry = Arc::clone(&site.registry);
     site.ops = Arc::new(move || OpsSnapshot {
@@ -31,6 +34,7 @@ pub(crate) fn watch(site: &mut Site, committer: &CommitterHandle, doors: Doors, 
         oldest_unacked_seconds: handle.oldest_waiting_ms(clock::now()) as f64 / 1_000.0,
         brokers: doors.brokers.iter().map(broker_counts).collect(),
         edge_nodes: edge_node_counts(&index.get().foreign().sparkplug.nodes()),
+        projections: projections(),
         ..ops(&handle, &store, &data)
     });
 }
@@ -55,6 +59,7 @@ fn health(committer: &CommitterHandle, doors: &Doors) -> Health {
         doors: doors.listening.iter().map(door).chain(doors.brokers.iter().map(broker)).collect(),
         disk_full: state == DoorState::DiskFull,
         journal_trouble,
+        projections: Vec::new(),
     }
 }
 

@@ -21,6 +21,7 @@ mod log;
 mod mappings;
 mod office;
 mod progress;
+mod projection;
 mod publish;
 mod recompute;
 mod rejected;
@@ -75,6 +76,8 @@ fn main() -> ExitCode {
         Command::Import(arguments) => import::import(&arguments),
         Command::Correct(arguments) => correct::correct(&arguments),
         Command::Recompute(arguments) => recompute::recompute(&arguments),
+        Command::Projection(arguments) => projection::projection(&arguments),
+        Command::Rebuild(arguments) => projection::rebuild(&arguments),
         Command::Publish(arguments) => publish::publish(&arguments),
         Command::Simulate(arguments) => simulate::simulate(&arguments),
         Command::Login(command) => access::login(command),

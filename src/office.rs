@@ -2,10 +2,11 @@
 //! a command that finds no server opens one for itself, so that there is one way to do each thing.
 
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 use std::time::Duration;
 
 use aggregator::ledger::{Cause, Published};
+use aggregator::projection::{Projection, Settings, Status};
 use aggregator::{Aggregator, AggregatorGuard, Reach};
 use anyhow::Context;
 use base64::Engine;
@@ -43,6 +44,8 @@ pub(crate) struct Office {
     pub(crate) committer: CommitterHandle,
     pub(crate) aggregator: Arc<Aggregator>,
     pub(crate) programme: Arc<Programme>,
+    /// Of a server that projects.
+    pub(crate) projecting: OnceLock<Arc<Status>>,
     replayer: Arc<Replayer>,
     factors: Arc<Factors>,
     /// Where the files are that a reload reads.
@@ -54,6 +57,7 @@ pub(crate) struct Threads {
     /// Of a server only: a command does what it was asked for.
     healer: Option<Healer>,
     keeper: Option<Keeper>,
+    projection: Option<Projection>,
     committer: Committer,
     settling: SettleGuard,
     following: AggregatorGuard,
@@ -80,12 +84,29 @@ impl Threads {
         Ok(())
     }
 
+    /// Projects what is committed and figured, if the config file says where to, until they stop.
+    ///
+    /// # Errors
+    /// If the settings are of no use, or on writing the store.
+    pub(crate) fn project(&mut self, office: &Office) -> anyhow::Result<()> {
+        let Some(settings) = &office.config.projection else {
+            return office.aggregator.end_projection().context("failed to end the projection");
+        };
+        let projection = Projection::start(&office.aggregator, settings.clone());
+        let projection = projection.context("failed to start the projection `[projection.influx]`")?;
+        // There is one start of one server, so that nobody set it before.
+        let _ = office.projecting.set(projection.status());
+        self.projection = Some(projection);
+        Ok(())
+    }
+
     /// Stops them in the order in which data flows: committer, settling, aggregator.
     pub(crate) fn stop(mut self) {
         self.healer.iter_mut().for_each(Healer::tell_to_stop);
         self.committer.stop();
         drop(self.healer);
         drop(self.keeper);
+        drop(self.projection);
         drop(self.settling);
         drop(self.following);
     }
@@ -122,11 +143,12 @@ impl Office {
             committer: handle,
             aggregator,
             programme,
+            projecting: OnceLock::new(),
             replayer,
             factors,
             config: config.clone(),
         };
-        Ok((Arc::new(office), Threads { healer: None, keeper: None, committer, settling, following }))
+        Ok((Arc::new(office), Threads { healer: None, keeper: None, projection: None, committer, settling, following }))
     }
 
     /// Does what a command asks; `progress` gets the share done of what takes long.
@@ -159,6 +181,12 @@ impl Office {
                 let differences = self.aggregator.verify(progress).context("failed to verify")?;
                 Ok(serde_json::to_value(differences).context("failed to print JSON")?)
             }
+            Request::Projection => Ok(self.projected()?),
+            Request::Rebuild => self.rebuild_projection(),
+            Request::CountProjection => {
+                self.figured()?;
+                self.count_projection(progress)
+            }
             Request::Correct(rows) => self.make_corrections(&rows, model::clock::now()),
             Request::WouldCorrect(rows) => self.would_correct(&rows, model::clock::now()),
             Request::Corrections { pilot, since } => self.corrections(pilot.as_deref(), since.as_deref()),
@@ -169,6 +197,11 @@ impl Office {
             | Request::RemoveToken(_)
             | Request::Tokens => Err(anyhow::anyhow!("a request about access came past its handler").into()),
         }
+    }
+
+    /// Where the config file says that everything is projected to.
+    pub(crate) fn projection_settings(&self) -> Option<&Settings> {
+        self.config.projection.as_ref()
     }
 
     /// Takes up changed registry files; a bad one leaves the old registry in force.

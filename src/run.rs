@@ -69,6 +69,7 @@ impl Server {
         let http = bind_http(config, &office).await?;
         let listener = if config.wants_listener { Some(open_doors(config, &office).await?) } else { None };
         let brokers = crate::ingest::connect(config, &office).await?;
+        threads.project(&office)?;
         let mut site = Site::new(Arc::clone(&office.aggregator));
         let doors = health::Doors {
             listening: listener.as_ref().map_or_else(Vec::new, doors),
@@ -77,7 +78,7 @@ impl Server {
                 .map(|broker| (broker.name().to_owned(), broker.address(), broker.status()))
                 .collect(),
         };
-        health::watch(&mut site, &office.committer, doors, &config.data, Arc::clone(&office.index));
+        health::watch(&mut site, &office, doors, &config.data);
         let index = Arc::clone(&office.index);
         site.heard = Arc::new(move |wants| crate::gateways::heard(&index, wants));
         let correcting = Arc::clone(&office);

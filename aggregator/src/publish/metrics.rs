@@ -59,6 +59,11 @@ enum Name {
     RebirthsAnswered,
     AggregatorLastSuccess,
     AggregatorLag,
+    OutboxPoints,
+    OutboxOldest,
+    StoreRequests,
+    VerifyMissing,
+    Quarantined,
     Required,
     Achieved,
     Completeness,
@@ -95,6 +100,11 @@ impl Name {
             Name::RebirthsAnswered => "pilotline_sparkplug_rebirths_answered_total",
             Name::AggregatorLastSuccess => "pilotline_aggregator_last_success_timestamp_seconds",
             Name::AggregatorLag => "pilotline_aggregator_lag_seconds",
+            Name::OutboxPoints => "pilotline_outbox_points",
+            Name::OutboxOldest => "pilotline_outbox_oldest_timestamp_seconds",
+            Name::StoreRequests => "pilotline_store_requests_total",
+            Name::VerifyMissing => "pilotline_store_verify_missing_points",
+            Name::Quarantined => "pilotline_store_quarantined_points",
             Name::Required => "pilotline_reduction_required_ratio",
             Name::Achieved => "pilotline_reduction_achieved_ratio",
             Name::Completeness => "pilotline_data_completeness_ratio",
@@ -131,6 +141,13 @@ impl Name {
             Name::RebirthsAnswered => "Births that came after they were asked for.",
             Name::AggregatorLastSuccess => "When rollups and figures last held everything acknowledged.",
             Name::AggregatorLag => "Age of the oldest acknowledged commit that figures do not hold yet.",
+            Name::OutboxPoints => "Points that wait to be projected, estimated.",
+            Name::OutboxOldest => "When the oldest of them was noted; now if nothing waits.",
+            Name::StoreRequests => {
+                "Requests to the projection's server, by the status of the answer; none = no answer."
+            }
+            Name::VerifyMissing => "Points that the last count found missing at the projection's server.",
+            Name::Quarantined => "Lines that the projection's server refused and that are set aside.",
             Name::Required => "Reduction that the glide path asks for at the end of the period.",
             Name::Achieved => "Reduction against the adjusted baseline; 0.2 is 20 % less.",
             Name::Completeness => "Lowest coverage of the figures of the period.",
@@ -153,6 +170,7 @@ impl Name {
             | Name::LostMessages
             | Name::RebirthsAsked
             | Name::RebirthsAnswered
+            | Name::StoreRequests
             | Name::FsyncErrors => MetricType::COUNTER,
             Name::CommitDuration => MetricType::HISTOGRAM,
             Name::BuildInfo
@@ -167,6 +185,10 @@ impl Name {
             | Name::DiskFull
             | Name::AggregatorLastSuccess
             | Name::AggregatorLag
+            | Name::OutboxPoints
+            | Name::OutboxOldest
+            | Name::VerifyMissing
+            | Name::Quarantined
             | Name::Required
             | Name::Achieved
             | Name::Completeness
@@ -278,6 +300,7 @@ fn operations_page(site: &Site, now: UnixMillis) -> Result<Page, StoreError> {
     page.add(Name::DiskFree, &[], ops.disk_free_bytes as f64);
     page.add(Name::DiskFull, &[], f64::from(u8::from(ops.disk_full)));
     doors(&mut page, &ops);
+    outbox(&mut page, &ops, now);
     let figured = site.aggregator.figured_through();
     // Figures hold everything acknowledged before the oldest commit they do not hold.
     let success = site.store.oldest_commit_after(figured).unwrap_or(now);
@@ -323,6 +346,19 @@ fn doors(page: &mut Page, ops: &OpsSnapshot) {
     page.add(Name::LostMessages, &[], nodes.lost_messages as f64);
     page.add(Name::RebirthsAsked, &[], nodes.rebirths_asked as f64);
     page.add(Name::RebirthsAnswered, &[], nodes.rebirths_answered as f64);
+}
+
+/// There is at most one; without any the families are left out.
+fn outbox(page: &mut Page, ops: &OpsSnapshot, now: UnixMillis) {
+    for projection in &ops.projections {
+        page.add(Name::OutboxPoints, &[], projection.points_waiting as f64);
+        page.add(Name::OutboxOldest, &[], seconds(projection.oldest.unwrap_or(now)));
+        for (code, n) in &projection.requests {
+            page.add(Name::StoreRequests, &[("code", code)], *n as f64);
+        }
+        page.add(Name::VerifyMissing, &[], projection.missing as f64);
+        page.add(Name::Quarantined, &[], projection.quarantined as f64);
+    }
 }
 
 fn seconds(at: UnixMillis) -> f64 {
@@ -423,6 +459,7 @@ mod tests {
     use store::Counters;
 
     use super::*;
+    use crate::projection::Report;
     use crate::publish::{BrokerCounts, EdgeNodeCounts};
 
     fn page() -> String {
@@ -433,11 +470,22 @@ mod tests {
         let by_state = vec![("online", 3), ("offline", 0)];
         let edge_nodes = EdgeNodeCounts { by_state, deviations: vec![("no_seq", 5)], ..EdgeNodeCounts::default() };
         let brokers = vec![broker];
-        let ops = OpsSnapshot { counters, in_flight: 3, commit_times, brokers, edge_nodes, ..OpsSnapshot::default() };
+        let requests = [("204".to_owned(), 9), ("none".to_owned(), 1)].into_iter().collect();
+        let projections = vec![Report { points_waiting: 7, requests, ..Report::default() }];
+        let ops = OpsSnapshot {
+            counters,
+            in_flight: 3,
+            commit_times,
+            brokers,
+            edge_nodes,
+            projections,
+            ..OpsSnapshot::default()
+        };
         let mut page = Page::default();
         counts(&mut page, &ops);
         page.histogram(Name::CommitDuration, &ops.commit_times);
         doors(&mut page, &ops);
+        outbox(&mut page, &ops, UnixMillis(5_000));
         page.into_text()
     }
 
@@ -472,6 +520,9 @@ mod tests {
         for line in [
             "pilotline_ingest_session_lost_total{broker=\"plant\"} 2",
             "pilotline_broker_connected{broker=\"plant\"} 0",
+            "pilotline_outbox_points 7",
+            "pilotline_outbox_oldest_timestamp_seconds 5",
+            "pilotline_store_requests_total{code=\"none\"} 1",
             "pilotline_sparkplug_edge_nodes{state=\"online\"} 3",
             "pilotline_sparkplug_deviations_total{deviation=\"no_seq\"} 5",
         ] {

@@ -39,7 +39,7 @@ use store::{Counters, Store};
 use tokio::net::TcpListener;
 use tokio::sync::Semaphore;
 
-use crate::Aggregator;
+use crate::{Aggregator, projection};
 use pages::Loading;
 
 pub use router::router;
@@ -74,6 +74,8 @@ pub struct Health {
     pub disk_full: bool,
     /// Why the journal takes nothing more (a failed fsync); none = it is open.
     pub journal_trouble: Option<String>,
+    /// Databases that readings and figures are projected to.
+    pub projections: Vec<projection::Report>,
 }
 
 /// Numbers of operation, all read at one instant: `counters` and `in_flight` under one lock, so that
@@ -94,6 +96,7 @@ pub struct OpsSnapshot {
     pub oldest_unacked_seconds: f64,
     pub brokers: Vec<BrokerCounts>,
     pub edge_nodes: EdgeNodeCounts,
+    pub projections: Vec<projection::Report>,
 }
 
 /// One broker that messages are taken from.

@@ -56,7 +56,7 @@ pub fn router(site: Arc<Site>, gate: Gate) -> Router {
 
 fn not_found() -> Response {
     let detail = "there is nothing here; the pages are /, /pilots/ID, /figure and /gateways, the API is /api/v1/{status, pilots, \
-                  readings, rollups, figures, evidence, versions, orders, rejections, conflicts, corrections, gateways, imports}";
+                  readings, rollups, figures, evidence, versions, orders, rejections, conflicts, corrections, gateways, imports, projections}";
     Problem::new(StatusCode::NOT_FOUND, detail).into_response()
 }
 

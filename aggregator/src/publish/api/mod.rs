@@ -11,6 +11,7 @@ mod gateways;
 mod imports;
 mod orders;
 mod pilots;
+mod projections;
 mod readings;
 mod rejections;
 mod rollups;
@@ -54,6 +55,7 @@ pub(crate) fn routes() -> Router<Served> {
         .route("/api/v1/rejections", get(rejections::rejections))
         .route("/api/v1/orders", get(orders::orders))
         .route("/api/v1/conflicts", get(conflicts::conflicts))
+        .route("/api/v1/projections", get(projections::projections))
         .route("/api/v1/imports", get(imports::imports))
         .route("/api/v1/corrections", get(corrections::list).post(corrections::make))
 }

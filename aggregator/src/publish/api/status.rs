@@ -10,6 +10,7 @@ use model::{PilotId, UnixMillis, clock};
 use serde::Serialize;
 use store::{Counters, SequenceRanges, StoreError, by_reason};
 
+use crate::projection::Report;
 use crate::publish::access::Viewer;
 use crate::publish::pages::view::GatewayGaps;
 use crate::publish::problem::Problem;
@@ -50,6 +51,8 @@ struct Ready {
     /// What is not, in sentences; empty when ready.
     reasons: Vec<String>,
     doors: Vec<Door>,
+    /// One that lags or waits does not make the process unready: nothing waits for it.
+    projections: Vec<Report>,
     lag: Lag,
     /// Bytes of refused messages kept, and how many are kept at most.
     rejection_bytes: [u64; 2],
@@ -87,7 +90,14 @@ fn ready(site: &Site, now: UnixMillis) -> Ready {
         reasons.push(format!("figures are {:.0} s behind; at most {LAG_SECONDS_MAX:.0} s are good", lag.seconds));
     }
     let (kept, most) = site.store.rejection_bytes();
-    Ready { ready: reasons.is_empty(), reasons, doors: health.doors, lag, rejection_bytes: [kept, most] }
+    Ready {
+        ready: reasons.is_empty(),
+        reasons,
+        doors: health.doors,
+        projections: health.projections,
+        lag,
+        rejection_bytes: [kept, most],
+    }
 }
 
 #[derive(Debug, Serialize)]
