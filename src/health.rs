@@ -65,7 +65,7 @@ fn health(committer: &CommitterHandle, doors: &Doors) -> Health {
 
 fn ops(committer: &CommitterHandle, store: &Store, data: &Path) -> OpsSnapshot {
     let metrics = committer.metrics();
-    // In flight is read first: what is committed in between counts in both for one scrape, never in neither.
+    // Beside the counters, not among them: what is committed in between would count in both, and a sum of them would fall.
     let in_flight = metrics.in_flight();
     OpsSnapshot {
         counters: store.counters(),

@@ -66,6 +66,18 @@ impl SourceState {
         SourceState::Unheard,
         SourceState::Sending,
     ];
+
+    /// The word that API and metrics use.
+    pub fn as_str(self) -> &'static str {
+        match self {
+            SourceState::Refused => "refused",
+            SourceState::Partly => "partly",
+            SourceState::Offline => "offline",
+            SourceState::Silent => "silent",
+            SourceState::Unheard => "unheard",
+            SourceState::Sending => "sending",
+        }
+    }
 }
 
 /// What became of a source's last message.
@@ -339,7 +351,9 @@ pub(crate) fn read(
     let mut sources = heard.sources;
     // The doors may hand in more than was wanted.
     sources.retain(|source| wants(source.pilot.as_ref()));
-    with_gaps(&mut sources, site, &wants)?;
+    let mut sequences = site.store.sequences()?;
+    sequences.retain(|ranges| wants(Some(&ranges.pilot)));
+    with_gaps(&mut sources, api::gaps(&sequences));
     let unheard = unheard(site, &registry, &sources, &wants)?;
     let judged = sources.into_iter().map(|source| SourceRow { state: source.state_at(now), source });
     let mut sources: Vec<SourceRow> = judged.collect();
@@ -362,16 +376,25 @@ pub(crate) fn read(
     }))
 }
 
+/// How many sources of all pilots are in each state; empty where no door is open, because then nobody listens.
+pub(crate) fn in_states(site: &Site, gaps: Vec<GatewayGaps>, now: UnixMillis) -> Vec<(SourceState, usize)> {
+    let heard = (site.heard)(&|_anybody| true);
+    if heard.since.is_none() {
+        return Vec::new();
+    }
+    let mut sources = heard.sources;
+    with_gaps(&mut sources, gaps);
+    let mut counts: BTreeMap<SourceState, usize> = SourceState::ALL.map(|state| (state, 0)).into();
+    for source in &sources {
+        *counts.entry(source.state_at(now)).or_default() += 1;
+    }
+    counts.into_iter().collect()
+}
+
 /// Adds what is missing in the gateways' numbering, and the gateways that are known by it alone.
-fn with_gaps(
-    sources: &mut Vec<Source>,
-    site: &Site,
-    wants: &impl Fn(Option<&PilotId>) -> bool,
-) -> Result<(), StoreError> {
-    let mut sequences = site.store.sequences()?;
-    sequences.retain(|ranges| wants(Some(&ranges.pilot)));
+fn with_gaps(sources: &mut Vec<Source>, gaps: Vec<GatewayGaps>) {
     let mut gaps: BTreeMap<(PilotId, String), GatewayGaps> =
-        api::gaps(&sequences).into_iter().map(|gaps| ((gaps.pilot.clone(), gaps.gateway.to_string()), gaps)).collect();
+        gaps.into_iter().map(|gaps| ((gaps.pilot.clone(), gaps.gateway.to_string()), gaps)).collect();
     for source in sources.iter_mut().filter(|source| source.kind == SourceKind::Gateway) {
         let found = source.pilot.clone().and_then(|pilot| gaps.remove(&(pilot, source.name.clone())));
         if let Some(found) = found {
@@ -379,7 +402,6 @@ fn with_gaps(
         }
     }
     sources.extend(gaps.values().map(Source::unheard));
-    Ok(())
 }
 
 /// Pilots of which no source has anything accepted or refused since the start.

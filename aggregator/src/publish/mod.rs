@@ -78,8 +78,8 @@ pub struct Health {
     pub projections: Vec<projection::Report>,
 }
 
-/// Numbers of operation, all read at one instant: `counters` and `in_flight` under one lock, so that
-/// received = committed + duplicate + rejected + in flight.
+/// Numbers of operation; `counters` are read under one lock, so that
+/// received = committed + duplicate + rejected.
 #[derive(Debug, Clone, Default, PartialEq)]
 pub struct OpsSnapshot {
     pub counters: Counters,

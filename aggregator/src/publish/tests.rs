@@ -2,6 +2,7 @@
 
 mod corrections;
 mod gateways;
+mod metrics;
 
 use std::path::PathBuf;
 use std::sync::Arc;

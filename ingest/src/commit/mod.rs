@@ -153,7 +153,7 @@ impl Work {
 
     fn n_messages(&self) -> u64 {
         match self {
-            Work::Messages { items, .. } => items.len() as u64,
+            Work::Messages { items, .. } => items.iter().filter(|item| matches!(item, Item::Publish(_))).count() as u64,
             Work::Single { .. } => 1,
             Work::Open { .. } | Work::Close { .. } | Work::Ready { .. } => 0,
         }

@@ -5,7 +5,7 @@ use std::collections::BTreeMap;
 use super::*;
 use crate::publish::gateways::{Connection, Heard, LastMessage, LastRefusal, RefusedConnection, Source, SourceKind};
 
-fn source(pilot_id: Option<&str>, kind: SourceKind, name: &str) -> Source {
+pub(super) fn source(pilot_id: Option<&str>, kind: SourceKind, name: &str) -> Source {
     Source {
         pilot: pilot_id.map(pilot),
         door: "listener".to_owned(),
@@ -33,7 +33,7 @@ fn source(pilot_id: Option<&str>, kind: SourceKind, name: &str) -> Source {
 }
 
 /// A site whose doors heard these sources.
-fn hearing(sources: Vec<Source>) -> Fixture {
+pub(super) fn hearing(sources: Vec<Source>) -> Fixture {
     let mut fixture = Fixture::new();
     let connection = |client: &str, of: &str, has_sent| Connection {
         client: client.to_owned(),
