@@ -8,12 +8,14 @@ use anyhow::bail;
 use crate::{cargo, root, run, target_dir};
 
 /// A program of the outer tiers and the Debian package that has it.
-const DEBIAN: [(&str, &str); 6] = [
+const DEBIAN: [(&str, &str); 8] = [
     ("node", "nodejs"),
     ("npm", "npm"),
     ("mosquitto_pub", "mosquitto-clients"),
     ("mosquitto", "mosquitto"),
     ("promtool", "prometheus"),
+    ("prometheus", "prometheus"),
+    ("influxd", "influxdb"),
     ("sqlite3", "sqlite3"),
 ];
 
@@ -21,7 +23,12 @@ const DEBIAN: [(&str, &str); 6] = [
 /// versions of a third.
 const PYPI: (&str, &str) = ("paho-mqtt==2.1.0", "paho.mqtt.client");
 const PYPI_SPARKPLUG: (&str, &str) = ("pysparkplug==0.6.1", "pysparkplug");
-const NPM: &str = "sparkplug-client@3.2.4";
+/// An edge node, and the types that dashboards are held against. Each with the folder that shows it is there.
+const NPM: [(&str, &str); 3] = [
+    ("sparkplug-client@3.2.4", "sparkplug-client"),
+    ("@grafana/schema@13.2.3", "@grafana/schema"),
+    ("typescript@5.9.3", "typescript"),
+];
 
 /// Makes sure that everything is there; gives the variables that tell the process tests where.
 pub(crate) fn outer_tools() -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
@@ -42,15 +49,15 @@ pub(crate) fn outer_tools() -> anyhow::Result<Vec<(&'static str, PathBuf)>> {
     ])
 }
 
-/// The npm package, beside what cargo builds. Its install scripts are not needed and not run.
+/// The npm packages, beside what cargo builds. Their install scripts are not needed and not run.
 fn node_modules() -> anyhow::Result<PathBuf> {
     let home = target_dir().join("node");
     let modules = home.join("node_modules");
-    if !modules.join("sparkplug-client").is_dir() {
+    if !NPM.iter().all(|(_, folder)| modules.join(folder).is_dir()) {
         std::fs::create_dir_all(&home)?;
         let mut npm = Command::new("npm");
         npm.args(["install", "--ignore-scripts", "--no-audit", "--no-fund", "--loglevel=error", "--prefix"]);
-        npm.arg(&home).arg(NPM).stdout(Stdio::null());
+        npm.arg(&home).args(NPM.map(|(package, _)| package)).stdout(Stdio::null());
         run(npm)?;
     }
     Ok(modules)

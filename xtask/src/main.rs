@@ -1,11 +1,12 @@
-//! `cargo xtask test | bench`: the one command that installs what the outer tiers need and runs every tier, and the one
-//! that measures.
+//! `cargo xtask test | bench | dashboards`: the one command that installs what the outer tiers need and runs every tier, the
+//! one that measures, and the one that writes the Grafana dashboards.
 //!
 //! Invariants:
 //! - a tier that cannot run fails; it is never passed over in silence;
 //! - ports are picked free at run time, and nothing is left running.
 
 mod bench;
+mod dashboards;
 mod install;
 
 use std::path::PathBuf;
@@ -17,13 +18,15 @@ use anyhow::{Context, bail};
 
 const USAGE: &str = "usage:
   cargo xtask test            formatting, lints, all tests of all tiers (installs what they need, as root on Debian)
-  cargo xtask bench [NAME …]  publish, restart, decode, sparkplug, store, figures; all of them if none is named";
+  cargo xtask bench [NAME …]  publish, restart, decode, sparkplug, store, figures; all of them if none is named
+  cargo xtask dashboards      writes deploy/grafana/dashboards/ from xtask/src/dashboards/";
 
 fn main() -> ExitCode {
     let arguments: Vec<String> = std::env::args().skip(1).collect();
     let result = match arguments.first().map(String::as_str) {
         Some("test") => test(),
         Some("bench") => bench::run_named(&arguments[1..]),
+        Some("dashboards") => dashboards::write(),
         Some(_) | None => Err(anyhow::anyhow!(USAGE)),
     };
     match result {
