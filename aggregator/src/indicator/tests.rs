@@ -248,8 +248,9 @@ fn operating_cost_is_at_the_baselines_band_prices() {
 /// What stands beside the operating cost of 2016: `(what, of)` and its value.
 fn beside_cost(pilot: &Pilot, data: Vec<Vec<Stored>>) -> impl Fn(&str, &str) -> Option<f64> {
     use crate::evidence::Cell;
-    let tables = with(pilot, data, |data, _| {
-        crate::evidence::of(data, Part::Whole, &model::Indicator::OperatingCost, period("2016"))
+    let programme = seeds::programme::builtin();
+    let tables = measured(pilot, data, |data| {
+        crate::evidence::of(data, &programme, Part::Whole, &Indicator::OperatingCost, period("2016"))
     });
     let beside = tables.into_iter().find(|table| table.id == "beside").unwrap();
     move |what, of| {
@@ -314,7 +315,7 @@ fn a_charge_for_electricity_that_is_not_in_scope_is_not_told() {
     let part = Band { band: crate::tariff::NO_BAND, base: crate::tariff::NO_BAND, value: 10.0, cost: 10.0 };
     let of = |year: &str| (1..=12).map(|n| month(&format!("{year}-{n:02}"), 10.0, vec![part])).collect::<Vec<_>>();
     data.push(vec![stored(None, [of("2015"), of("2016")].concat())]);
-    pilot.cost_scope = Some(vec!["cost.labour".to_owned()]);
+    pilot.plans.cost_scope = Some(vec!["cost.labour".to_owned()]);
     pilot.charges = crate::fixture::registered(
         "Asia/Shanghai",
         "[[charge]]\nkind = \"punitive\"\nfrom = 2016-01-01\nvalue = 0.3\nunit = \"CNY/kWh\"\n",
