@@ -46,7 +46,8 @@ fn test() -> anyhow::Result<()> {
     tier("lints of the process tests", cargo(&["clippy", "--test", "process", "--quiet", "--", "-D", "warnings"]))?;
     tier("unit, property and simulation tests", cargo(&["test", "--workspace", "--quiet"]))?;
     let tools = install::outer_tools()?;
-    let mut process = cargo(&["test", "--release", "--package", "pilotline", "--test", "process"]);
+    // The build that the tests before it made: another one would take longer than all tests together.
+    let mut process = cargo(&["test", "--package", "pilotline", "--test", "process"]);
     process.envs(tools);
     tier("process tests: the real binary with real clients", process)
 }
