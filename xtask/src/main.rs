@@ -47,7 +47,7 @@ fn test() -> anyhow::Result<()> {
     tier("unit, property and simulation tests", cargo(&["test", "--workspace", "--quiet"]))?;
     let tools = install::outer_tools()?;
     // The build that the tests before it made: another one would take longer than all tests together.
-    let mut process = cargo(&["test", "--package", "pilotline", "--test", "process"]);
+    let mut process = cargo(&["test", "--workspace", "--test", "process"]);
     process.envs(tools);
     tier("process tests: the real binary with real clients", process)
 }
