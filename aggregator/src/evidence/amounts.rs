@@ -7,7 +7,7 @@ use super::{Beside, Cell, Steps, Table, counted, inputs_table, month_label, mont
 use crate::indicator::baseline::{Baseline, Compared, Use, asked};
 use crate::indicator::by_hand::ByHand;
 use crate::indicator::cost::{Cost, bought_over};
-use crate::indicator::data::PilotData;
+use crate::indicator::data::{Part, PilotData};
 use crate::indicator::energy::{self, Carrier, Energy};
 use crate::indicator::output::Pieces;
 use crate::indicator::ratio::{self, Amounts, Months};
@@ -253,7 +253,12 @@ fn carrier_steps(
 }
 
 /// Cost at the baseline's prices, and what it was in the yuan of the day.
-pub(super) fn of_cost(data: &PilotData<'_>, pieces: &Pieces, cost: &Cost, period: Period) -> Vec<Table> {
+pub(super) fn of_cost(
+    (data, part): (&PilotData<'_>, Part<'_>),
+    pieces: &Pieces,
+    cost: &Cost,
+    period: Period,
+) -> Vec<Table> {
     let (entering, months) = counted(data, &cost.amounts.series, pieces, period);
     let mut steps = Steps::new();
     ratio_steps(data, pieces, &cost.amounts, &months, "CNY", &mut steps);
@@ -282,7 +287,7 @@ pub(super) fn of_cost(data: &PilotData<'_>, pieces: &Pieces, cost: &Cost, period
             }
         }
     }
-    let charges = charges(data, cost, &months);
+    let charges = charges((data, part), cost, &months);
     let beside = cost_beside(data, pieces, &months, (nominal, &charges), &price::Cost::of(&items));
     vec![
         steps.0,

@@ -5,14 +5,14 @@
 //!
 //! Invariants:
 //! - a charge holds from its day on until the next of its kind; before the first there is none;
-//! - what goes with electricity that is not in scope is not told, rather than zero.
+//! - what goes with electricity that is not in scope is not told, rather than zero; nor is a workshop's part of the plant's bill.
 
 use std::collections::BTreeSet;
 
 use model::registry::{Charge, ChargePer};
 
 use crate::indicator::cost::{Cost, bought_over};
-use crate::indicator::data::PilotData;
+use crate::indicator::data::{Part, PilotData};
 use crate::indicator::ratio::Months;
 use crate::sum::sum;
 
@@ -27,13 +27,13 @@ pub(super) struct Charged<'a> {
 }
 
 /// Demand, power factor and surcharges over the counted months, each kind for itself.
-pub(super) fn charges<'a>(data: &PilotData<'a>, cost: &Cost, months: &Months) -> Vec<Charged<'a>> {
+pub(super) fn charges<'a>((data, part): (&PilotData<'a>, Part<'_>), cost: &Cost, months: &Months) -> Vec<Charged<'a>> {
     let kinds: BTreeSet<&str> = data.pilot.charges.iter().map(|charge| charge.kind.as_str()).collect();
     let over = |kind: &str, months: &[usize]| -> Option<f64> {
         let of_month = |&month: &usize| {
             let first = data.axis.month(month).first_day();
             let begun = data.pilot.charges.iter().filter(|charge| charge.kind == kind && charge.from <= first);
-            begun.max_by_key(|charge| charge.from).map_or(Some(0.0), |charge| charge_of(charge, cost, month))
+            begun.max_by_key(|charge| charge.from).map_or(Some(0.0), |charge| charge_of(charge, (cost, part), month))
         };
         let all: Option<Vec<f64>> = months.iter().map(of_month).collect();
         all.map(sum)
@@ -43,7 +43,7 @@ pub(super) fn charges<'a>(data: &PilotData<'a>, cost: &Cost, months: &Months) ->
 }
 
 /// A charge's yuan of one month.
-fn charge_of(charge: &Charge, cost: &Cost, month: usize) -> Option<f64> {
+fn charge_of(charge: &Charge, (cost, part): (&Cost, Part<'_>), month: usize) -> Option<f64> {
     let electricity = || {
         let item = cost.items.iter().position(|item| item == ELECTRICITY)?;
         let bands = cost.bought[item].values().map(|by_month| bought_over(by_month, &[month]));
@@ -51,7 +51,8 @@ fn charge_of(charge: &Charge, cost: &Cost, month: usize) -> Option<f64> {
         Some((sum(kwh), sum(bill)))
     };
     match charge.per {
-        ChargePer::Month => Some(charge.value),
+        // What the whole plant is billed is no workshop's.
+        ChargePer::Month => (part == Part::Whole).then_some(charge.value),
         ChargePer::Kwh => electricity().map(|(kwh, _)| charge.value * kwh),
         ChargePer::Bill => electricity().map(|(_, bill)| charge.value * bill),
     }

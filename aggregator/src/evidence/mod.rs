@@ -198,7 +198,7 @@ pub(crate) fn of(
         Indicator::EnergyIntensity => of_energy(data, part, &pieces, Basis::Calorific, period),
         Indicator::EnergyIntensityEquivalent => of_energy(data, part, &pieces, Basis::Equivalent, period),
         Indicator::OperatingCost => match cost::cost(data, part) {
-            Ok(cost) => amounts::of_cost(data, &pieces, &cost, period),
+            Ok(cost) => amounts::of_cost((data, part), &pieces, &cost, period),
             Err(_) => Vec::new(),
         },
         Indicator::PollutantIntensity(name) => {

@@ -246,11 +246,11 @@ fn operating_cost_is_at_the_baselines_band_prices() {
 }
 
 /// What stands beside the operating cost of 2016: `(what, of)` and its value.
-fn beside_cost(pilot: &Pilot, data: Vec<Vec<Stored>>) -> impl Fn(&str, &str) -> Option<f64> {
+fn beside_cost(pilot: &Pilot, data: Vec<Vec<Stored>>, part: Part<'_>) -> impl Fn(&str, &str) -> Option<f64> {
     use crate::evidence::Cell;
     let programme = seeds::programme::builtin();
     let tables = measured(pilot, data, |data| {
-        crate::evidence::of(data, &programme, Part::Whole, &Indicator::OperatingCost, period("2016"))
+        crate::evidence::of(data, &programme, part, &Indicator::OperatingCost, period("2016"))
     });
     let beside = tables.into_iter().find(|table| table.id == "beside").unwrap();
     move |what, of| {
@@ -262,7 +262,7 @@ fn beside_cost(pilot: &Pilot, data: Vec<Vec<Stored>>) -> impl Fn(&str, &str) -> 
 #[test]
 fn charges_stand_in_nominal_cost_each_for_itself() {
     let (pilot, data) = electricity_by_band();
-    let bare = beside_cost(&pilot, data.clone());
+    let bare = beside_cost(&pilot, data.clone(), Part::Whole);
     let near = |value: Option<f64>, expected: f64| assert!((value.unwrap() - expected).abs() < 1e-9, "{value:?}");
     near(bare("nominal_unit_cost_change", ""), -0.11932255581216311);
     near(bare("price_index_fisher", ""), 1.1158235355699782);
@@ -290,7 +290,7 @@ unit = "1"
 "#;
     let mut charged = pilot.clone();
     charged.charges = crate::fixture::registered("Asia/Shanghai", charges).charges;
-    let with_charges = beside_cost(&charged, data.clone());
+    let with_charges = beside_cost(&charged, data.clone(), Part::Whole);
     near(with_charges("charges_baseline", "demand"), 1_200.0);
     near(with_charges("charges", "demand"), 900.0);
     near(with_charges("charges_baseline", "differential"), 0.0);
@@ -298,6 +298,14 @@ unit = "1"
     near(with_charges("charges", "power_factor"), -0.02 * 20_592.0);
     near(with_charges("nominal_unit_cost", ""), (20_592.0 * 0.98 + 900.0 + 2_850.0) / 1_080.0);
     near(with_charges("nominal_unit_cost_baseline", ""), (21_650.0 * 0.98 + 1_200.0) / 1_000.0);
+
+    // A workshop has its part of what goes with kWh, and none that anybody knows of the plant's demand.
+    let workshop = model::Slug::parse("w").unwrap();
+    let mut parted = charged.clone();
+    parted.series.iter_mut().for_each(|series| series.workshop = Some(workshop.clone()));
+    let of_workshop = beside_cost(&parted, data.clone(), Part::Workshop(&workshop));
+    near(of_workshop("charges", "differential"), 2_850.0);
+    assert_eq!((of_workshop("charges", "demand"), of_workshop("nominal_unit_cost", "")), (None, None));
 
     // The efficiency figure knows nothing of penalties.
     let of = |pilot: &Pilot| {
@@ -321,7 +329,7 @@ fn a_charge_for_electricity_that_is_not_in_scope_is_not_told() {
         "[[charge]]\nkind = \"punitive\"\nfrom = 2016-01-01\nvalue = 0.3\nunit = \"CNY/kWh\"\n",
     )
     .charges;
-    let beside = beside_cost(&pilot, data);
+    let beside = beside_cost(&pilot, data, Part::Whole);
     assert_eq!(beside("charges_baseline", "punitive"), Some(0.0));
     assert_eq!((beside("charges", "punitive"), beside("nominal_unit_cost", "")), (None, None));
     assert!(beside("nominal_unit_cost_baseline", "").is_some());
