@@ -148,8 +148,14 @@ impl Cost {
 
 /// Every item the registry declares: carriers with a price, and cost categories.
 fn default_items(data: &PilotData<'_>, part: Scope<'_>) -> Vec<String> {
-    let counts = |quantity: &Quantity| match quantity {
-        Quantity::Energy(carrier) => is_priced(data.pilot, carrier),
+    let series = data.entering(part, |series| is_item(data.pilot, &series.quantity));
+    series.into_iter().map(|index| data.declared[index].series.quantity.to_string()).collect()
+}
+
+/// Whether a quantity is an item of cost where no plan says which are.
+pub fn is_item(pilot: &Pilot, quantity: &Quantity) -> bool {
+    match quantity {
+        Quantity::Energy(carrier) => is_priced(pilot, carrier),
         Quantity::Cost(_) => true,
         Quantity::Output(_)
         | Quantity::TimeCycle
@@ -157,13 +163,11 @@ fn default_items(data: &PilotData<'_>, part: Scope<'_>) -> Vec<String> {
         | Quantity::Variable(_)
         | Quantity::ValueAdded
         | Quantity::Power(_) => false,
-    };
-    let series = data.entering(part, |series| counts(&series.quantity));
-    series.into_iter().map(|index| data.declared[index].series.quantity.to_string()).collect()
+    }
 }
 
 /// Whether the file says what a carrier costs.
-pub fn is_priced(pilot: &Pilot, carrier: &str) -> bool {
+fn is_priced(pilot: &Pilot, carrier: &str) -> bool {
     has_bands(pilot, carrier) || pilot.prices.iter().any(|price| &*price.carrier == carrier)
 }
 

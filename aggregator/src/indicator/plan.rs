@@ -18,7 +18,7 @@ use model::{Fingerprint, Indicator, Pilot, Programme, Quantity};
 use seeds::factors::{Basis, Factors};
 use sha2::{Digest, Sha256};
 
-use super::cost::is_priced;
+use super::cost::is_item;
 use crate::statistics::Confidence;
 
 /// What is fixed of what, and as what: codes that the pages have words for, ids, and sentences of the file.
@@ -166,17 +166,8 @@ impl List {
             Some(scope) => scope.iter().cloned().collect(),
             None => {
                 self.add("scope", "", "every_item");
-                let counts = |series: &&Series| match &series.quantity {
-                    Quantity::Energy(carrier) => is_priced(pilot, carrier),
-                    Quantity::Cost(_) => true,
-                    Quantity::Output(_)
-                    | Quantity::TimeCycle
-                    | Quantity::Emission(_)
-                    | Quantity::Variable(_)
-                    | Quantity::ValueAdded
-                    | Quantity::Power(_) => false,
-                };
-                pilot.series.iter().filter(counts).map(|series| series.quantity.to_string()).collect()
+                let items = pilot.series.iter().map(|series| &series.quantity);
+                items.filter(|quantity| is_item(pilot, quantity)).map(Quantity::to_string).collect()
             }
         };
         for item in &items {
