@@ -163,15 +163,17 @@ impl Sender {
             }
         }
         self.flush(&server)?;
-        self.aggregator.store.write(|tx| {
-            figures.iter().try_for_each(|figures| tx.figures_sent(figures))?;
-            tx.spans_sent(spans.get(..n_done).unwrap_or_default())
-        })?;
+        let more = !figures.is_empty() || !spans.is_empty();
+        if more {
+            self.aggregator.store.write(|tx| {
+                figures.iter().try_for_each(|figures| tx.figures_sent(figures))?;
+                tx.spans_sent(spans.get(..n_done).unwrap_or_default())
+            })?;
+        }
         if self.server.is_some() {
             self.status.change(|report| report.trouble = None);
         }
         self.measure(SIZE_EVERY)?;
-        let more = !figures.is_empty() || !spans.is_empty();
         if !more {
             self.measure(Duration::ZERO)?;
             self.count(&server)?;
@@ -209,7 +211,8 @@ impl Sender {
     /// The first day that any figure speaks of: a baseline's.
     fn earliest(&self, now: UnixMillis) -> UnixMillis {
         let registry = self.aggregator.registry.get();
-        let firsts = registry.pilots.values().map(|pilot| model::period::midnight(pilot.baseline.from, &pilot.zone));
+        let firsts =
+            registry.pilots.values().map(|pilot| model::period::midnight(pilot.baselines_begin(), &pilot.zone));
         firsts.min().unwrap_or(now)
     }
 
