@@ -128,8 +128,8 @@ fn history() -> Vec<Panel> {
         Panel {
             title: text("降幅及区间", "Reduction and its interval"),
             about: text(
-                "所选指标的降幅、90% 区间和目标。",
-                "The reduction with its 90 % interval, and the stage's target.",
+                "所选指标的降幅、置信区间（方案未另定时为 90%）和目标。",
+                "The reduction with its interval (90 % unless the plan asks otherwise), and the stage's target.",
             ),
             shape: Shape::Lines,
             unit: "percentunit",

@@ -118,7 +118,7 @@ fn history() -> Vec<Panel> {
         Panel {
             title: text("计划降幅", "Reduction of the programme"),
             about: text(
-                "计划整体的降幅、90% 区间和目标。",
+                "计划整体的降幅、90% 置信区间和目标。",
                 "The programme's reduction with its 90 % interval, and the target of the stage.",
             ),
             shape: Shape::Lines,

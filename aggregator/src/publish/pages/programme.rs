@@ -197,7 +197,7 @@ fn legend(lang: Lang) -> Markup {
                 (lang.of("stage target", "阶段目标")) }
             li { svg height="12" width="12" viewBox="-6 0 12 12" aria-hidden="true" { path class="path-mark" d="M0 1l-5 9h10z" {} }
                 (lang.of("glide path at the end of the period", "期末进度线")) }
-            li { (svg::whisker_sign()) (lang.of("90 % interval", "90%置信区间")) }
+            li { (svg::whisker_sign()) (lang.of("confidence interval", "置信区间")) }
         }
     }
 }
