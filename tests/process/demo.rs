@@ -21,6 +21,7 @@ fn the_demo_shows_a_fleet_whose_figures_agree_with_the_known_truth() {
     assert_eq!(distinct("class"), 3);
 
     println!("{}", server.wait_for_line("history is in"));
+    println!("{:?} after the start", started.elapsed());
     assert!(started.elapsed() < Duration::from_secs(60), "the history was in after {:?}", started.elapsed());
     let mut compared = 0;
     for pilot in pilots {
@@ -38,6 +39,9 @@ fn the_demo_shows_a_fleet_whose_figures_agree_with_the_known_truth() {
         }
     }
     assert!(compared > 12 * 4 * 5, "only {compared} figures could be compared");
+
+    let baseline = server.get("/?period=2015&lang=en").text();
+    assert!(baseline.contains("2015 is the baseline period: nothing has a standing."), "{baseline}");
 
     let before = server.count("received");
     eventually("live data", || server.count("received") > before);

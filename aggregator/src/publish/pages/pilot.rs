@@ -10,7 +10,7 @@ use super::corrections;
 use super::figure;
 use super::programme::standing;
 use super::svg::{self, Scale, Span, Trend};
-use super::view::{Loading, Panel, PilotHead, PilotView, interval_of, is_of_baseline, judged_by, reduction_of};
+use super::view::{Loading, Panel, PilotHead, PilotView, are_of_baseline, interval_of, judged_by, reduction_of};
 use super::words::{self, Lang};
 use super::{Frame, Note, both, frame, instant, years};
 use crate::publish::number;
@@ -63,13 +63,8 @@ fn breadcrumb(view: &PilotView, lang: Lang) -> Markup {
 /// The three targets in a sentence: which are reached, which not.
 fn headline(view: &PilotView, lang: Lang) -> String {
     let period = words::period(lang, view.shown.period);
-    let mut with_numbers =
-        view.panels.iter().map(|panel| &panel.figure).filter(|figure| reduction_of(figure).is_some());
-    if with_numbers.next().is_some_and(is_of_baseline) && with_numbers.all(is_of_baseline) {
-        return match lang {
-            Lang::En => format!("{period} is the baseline period: nothing has a standing."),
-            Lang::Zh => format!("{period}为基准期，不评定进度。"),
-        };
+    if are_of_baseline(view.panels.iter().map(|panel| &panel.figure)) {
+        return words::of_baseline(lang, &period);
     }
     let named = |wanted: &dyn Fn(Option<Standing>) -> bool| -> Vec<String> {
         let figures = view.panels.iter().map(|panel| &panel.figure).filter(|figure| figure.target.is_some());
@@ -283,9 +278,8 @@ fn effects(figure: &Figure, lang: Lang) -> Markup {
         (lang.of("price", "价格"), effects.price),
     ];
     html! {
-        (lang.of(": ", "："))
         @for (n, (name, effect)) in parts.into_iter().filter(|(_, effect)| *effect != 0.0).enumerate() {
-            @if n > 0 { (lang.of(", ", "，")) }
+            (if n > 0 { lang.of(", ", "，") } else { lang.of(": ", "：") })
             (name) " " span class="num" { (share(effect)) }
         }
     }

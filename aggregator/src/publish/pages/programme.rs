@@ -5,7 +5,8 @@ use model::{Figure, Indicator, Period, Scope, Stage, Standing};
 
 use super::svg::{self, Scale};
 use super::view::{
-    Choice, Loading, PilotRow, ProgrammeView, RegionBlock, SHOWN, is_of_baseline, judged_by, reduction_of, standing_of,
+    Choice, Loading, PilotRow, ProgrammeView, RegionBlock, SHOWN, are_of_baseline, is_of_baseline, judged_by,
+    reduction_of, standing_of,
 };
 use super::words::{self, Lang, STANDINGS};
 use super::{Frame, Note, day, frame, years};
@@ -66,6 +67,9 @@ fn question(view: &ProgrammeView, lang: Lang) -> String {
 
 /// One sentence that answers the page: what was reached, and how far the rest is.
 fn headline(view: &ProgrammeView, lang: Lang) -> String {
+    if are_of_baseline(view.figures.iter()) {
+        return words::of_baseline(lang, &words::period(lang, view.shown.period));
+    }
     let targeted: Vec<&Figure> = view.figures.iter().filter(|figure| figure.target.is_some()).collect();
     let judged: Vec<&&Figure> = targeted.iter().filter(|figure| reduction_of(figure).is_some()).collect();
     let Some(by) = judged.iter().find_map(|figure| judged_by(figure)?.by.get(..4)) else {

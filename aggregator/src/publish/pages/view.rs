@@ -192,6 +192,12 @@ pub fn is_of_baseline(figure: &Figure) -> bool {
     figure.findings.iter().any(|finding| finding.rule == BASELINE_PERIOD)
 }
 
+/// Whether all figures that have a number are of their own baseline period, and one at least is.
+pub fn are_of_baseline<'f>(figures: impl Iterator<Item = &'f Figure>) -> bool {
+    let mut with_numbers = figures.filter(|figure| reduction_of(figure).is_some()).peekable();
+    with_numbers.peek().is_some() && with_numbers.all(is_of_baseline)
+}
+
 /// The stage that a figure is judged by: the first one due not before the period's end, else the last.
 pub fn judged_by(figure: &Figure) -> Option<&StageStanding> {
     let last_day = MonthNo(figure.period.last_month().0 + 1).first_day().yesterday().ok()?.to_string();

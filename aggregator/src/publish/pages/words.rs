@@ -159,6 +159,14 @@ pub(crate) fn standing(lang: Lang, standing: Standing) -> &'static str {
     }
 }
 
+/// The answer of a page of a period that only the baseline knows.
+pub(crate) fn of_baseline(lang: Lang, period: &str) -> String {
+    match lang {
+        Lang::En => format!("{period} is the baseline period: nothing has a standing."),
+        Lang::Zh => format!("{period}为基准期，不评定进度。"),
+    }
+}
+
 /// What stands where a standing would, in the baseline period.
 pub(crate) fn baseline_period(lang: Lang) -> &'static str {
     lang.of("baseline period", "基准期")
