@@ -10,8 +10,8 @@ use std::sync::Arc;
 
 use jiff::civil::Date;
 use model::period::{MonthNo, midnight};
-use model::registry::Series;
 use model::registry::terms::Terms;
+use model::registry::{DayRange, Series};
 use model::{Indicator, Period, Pilot, Slug, UnixMillis, Window};
 use seeds::factors::Factors;
 
@@ -134,13 +134,10 @@ impl<'a> PilotData<'a> {
 
     /// The same, stopped or not.
     pub fn whole_baseline_months(&self) -> Vec<usize> {
-        let range = self.terms.baseline;
-        let inside = |index: &usize| {
-            let (first, next) = (self.axis.month(*index).first_day(), self.axis.month(*index + 1).first_day());
-            let last = next.yesterday().unwrap_or(next);
-            first >= range.from && last <= range.to
-        };
-        (0..self.axis.n).filter(inside).collect()
+        let DayRange { from, to } = self.terms.baseline;
+        let first = MonthNo::of(from).0 + i32::from(from.day() > 1);
+        let end = MonthNo::of(to.tomorrow().unwrap_or(to)).0;
+        (first..end).filter_map(|month| self.axis.index(MonthNo(month))).collect()
     }
 
     /// The baseline period in time.
